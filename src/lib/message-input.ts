@@ -1,0 +1,69 @@
+/**
+ * A message a program reads: bytes that can be read from the start as often as needed (a file, a
+ * buffer), or just once (a pipe, a socket). Mail is bytes; nothing here decodes them.
+ */
+import { createReadStream } from "node:fs";
+import type { Readable } from "node:stream";
+import { TemporaryError } from "./errors.ts";
+
+export interface MessageInput {
+  /** The bytes from the first one. On a pipe the second call throws TemporaryError. */
+  chunks(): AsyncIterable<Buffer>;
+  /** The whole message when it is in memory already, so that small ones cost no stream. */
+  readonly buffer?: Buffer;
+  /** A file that holds the message from offset 0, to hand to a child process as its stdin. */
+  readonly path?: string;
+  readonly fd?: number;
+}
+
+/** A message in memory. */
+export function bufferInput(bytes: Buffer | string): MessageInput {
+  const buffer = typeof bytes === "string" ? Buffer.from(bytes) : bytes;
+  return {
+    buffer,
+    async *chunks() {
+      if (buffer.length > 0) yield buffer;
+    },
+  };
+}
+
+/** A message in a file; opened anew for every reading. */
+export function fileInput(path: string): MessageInput {
+  return { path, chunks: () => createReadStream(path, { highWaterMark: 65536 }) };
+}
+
+/** An open seekable descriptor; every reading starts at offset 0 and leaves the descriptor open. */
+export function descriptorInput(fd: number): MessageInput {
+  return {
+    fd,
+    chunks: () => createReadStream("", { fd, start: 0, autoClose: false, highWaterMark: 65536 }),
+  };
+}
+
+/** A stream that can be read only once: a pipe, a terminal, a socket. */
+export function streamInput(stream: Readable): MessageInput {
+  let taken = false;
+  return {
+    chunks() {
+      if (taken) throw new TemporaryError("Input is a pipe and was read already. (#4.3.0)");
+      taken = true;
+      return stream;
+    },
+  };
+}
+
+/** No bytes at all. */
+export const emptyInput: MessageInput = bufferInput(Buffer.alloc(0));
+
+/** Everything, in one buffer; PermanentError-free: `limitBytes` exceeded throws RangeError. */
+export async function readAll(input: MessageInput, limitBytes = 1 << 30): Promise<Buffer> {
+  if (input.buffer) return input.buffer;
+  const parts: Buffer[] = [];
+  let size = 0;
+  for await (const chunk of input.chunks()) {
+    size += chunk.length;
+    if (size > limitBytes) throw new RangeError(`more than ${limitBytes} bytes`);
+    parts.push(chunk);
+  }
+  return Buffer.concat(parts);
+}

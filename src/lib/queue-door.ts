@@ -1,0 +1,44 @@
+/**
+ * The door to the queue: how a program hands in a message (qmail.h in spirit: open, put, from, to,
+ * close). Behind it stands the intake socket (servers, local workers), the drop directory
+ * (commands), the program in QMAILQUEUE, or the recorder of the tests. A message is queued when
+ * `commit()` resolves, not before.
+ */
+
+export interface SubmissionOptions {
+  /**
+   * Names this mail within one run of one program, e.g. `post` or `return:1795224928.4711`. Inside a
+   * delivery a repeat of the same key (after a retry or a crash) is answered with yes and not queued
+   * again (design 6). It must tell apart everything that is not the same mail. Without a key a re-run
+   * sends again.
+   */
+  readonly key?: string;
+  /** Replies and bounces go before list fan-out; default `normal`. */
+  readonly urgency?: "normal" | "bulk";
+}
+
+export interface QueueReceipt {
+  /** What the log and the `qp N` text call it. */
+  readonly id: string;
+}
+
+export interface Submission {
+  /** Message bytes; a string is UTF-8. LF line ends. Buffered; see `drained`. */
+  put(bytes: Uint8Array | string): void;
+  from(sender: string): void;
+  to(recipient: string): void;
+  /** Whether enough is buffered that the caller should await `drained()` before giving more. */
+  readonly full: boolean;
+  drained(): Promise<void>;
+  /**
+   * Durable when it resolves. Rejects with PermanentError or TemporaryError carrying the text of the
+   * verdict, as `qq write error or disk full (#4.3.0)`; then nothing was queued.
+   */
+  commit(): Promise<QueueReceipt>;
+  /** Forget it. Harmless after commit. */
+  abort(): void;
+}
+
+export interface QueueDoor {
+  open(options?: SubmissionOptions): Submission;
+}

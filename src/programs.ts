@@ -1,0 +1,15 @@
+/**
+ * Every program by the name of its command. Loaded when called, so that a command costs only itself.
+ * `bin/NAME` is a link to the dispatcher for each row; the local worker runs the same rows in process.
+ */
+import type { Program } from "./lib/program.ts";
+
+type Load = () => Promise<Program>;
+
+/** One row per program; kept in alphabetical order. */
+export const programs: Readonly<Record<string, Load>> = {};
+
+/** The program of that name, or undefined. */
+export async function findProgram(name: string): Promise<Program | undefined> {
+  return Object.hasOwn(programs, name) ? programs[name]?.() : undefined;
+}
