@@ -4,9 +4,11 @@ import {
   lstatSync,
   mkdirSync,
   readdirSync,
+  readFileSync,
   rmSync,
   symlinkSync,
   unlinkSync,
+  writeFileSync,
 } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
@@ -38,6 +40,18 @@ await build({
   banner: { js: "#!/usr/bin/env node" },
 });
 chmodSync(join(dist, "main.js"), 0o755);
+
+/** A program file opens with its manual page; `NAME --help` prints it from dist/man/NAME. */
+mkdirSync(join(dist, "man"));
+for (const path of readdirSync(join(root, "src"), { recursive: true, encoding: "utf8" })) {
+  if (!path.endsWith(".ts")) continue;
+  const comment = /^\/\*\*\n( \* NAME +(\S+)[\s\S]*?)\n \*\//.exec(
+    readFileSync(join(root, "src", path), "utf8"),
+  );
+  if (!comment) continue;
+  const page = comment[1].replaceAll(/^ \* ?/gm, "");
+  writeFileSync(join(dist, "man", comment[2]), `${page}\n`);
+}
 
 const { programs } = await import(pathToFileURL(join(dist, "programs.js")).href);
 const bin = join(root, "bin");

@@ -7,7 +7,10 @@ import type { Program } from "./lib/program.ts";
 type Load = () => Promise<Program>;
 
 /** One row per program; kept in alphabetical order. */
-export const programs: Readonly<Record<string, Load>> = {};
+export const programs: Readonly<Record<string, Load>> = {
+  qmail: async () => (await import("./mta/tools/qmail.ts")).qmail,
+  "qmail-queue": async () => (await import("./mta/inject/qmail-queue.ts")).qmailQueue,
+};
 
 /** The program of that name, or undefined. */
 export async function findProgram(name: string): Promise<Program | undefined> {

@@ -40,6 +40,15 @@ export function descriptorInput(fd: number): MessageInput {
   };
 }
 
+/** Like `descriptorInput`, for a file whose message starts at `offset`, as standard input may. */
+export function fileFrom(fd: number, offset: number): MessageInput {
+  if (offset === 0) return descriptorInput(fd);
+  return {
+    chunks: () =>
+      createReadStream("", { fd, start: offset, autoClose: false, highWaterMark: 65536 }),
+  };
+}
+
 /** A stream that can be read only once: a pipe, a terminal, a socket. */
 export function streamInput(stream: Readable): MessageInput {
   let taken = false;

@@ -68,6 +68,8 @@ export interface Host {
   readonly pid: number;
   /** Which delivery this run belongs to, the same on every retry; undefined outside a delivery. */
   readonly deliveryKey?: string;
+  /** Take over a signal of the process; only where the program runs as a command. */
+  onSignal?(signal: "SIGTERM" | "SIGINT" | "SIGHUP" | "SIGALRM", listener: () => void): void;
   now(): Date;
 }
 
