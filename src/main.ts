@@ -94,7 +94,7 @@ function processHost(args: readonly string[], root: string): Host {
     stdin,
     stdout: standardOutput(1),
     stderr: standardOutput(2),
-    queue: commandQueue({ home, pid: process.pid, now }, env),
+    queue: commandQueue({ home, pid: process.pid }, env),
     commands: new ProcessCommands({ cwd, env, stdin }),
     signal: new AbortController().signal,
     home,

@@ -4,8 +4,7 @@
  */
 import type { Environment } from "../../lib/program.ts";
 import type { QueueDoor } from "../../lib/queue-door.ts";
-import { DropQueue } from "./drop-queue.ts";
-import type { DropOrigin } from "./drop-writer.ts";
+import { type DropOrigin, DropQueue } from "./drop-queue.ts";
 import { ProgramQueue } from "./program-queue.ts";
 
 /**

@@ -9,10 +9,13 @@ import type {
   Submission,
   SubmissionOptions,
 } from "../../lib/queue-door.ts";
-import { type DropOrigin, DropWriter } from "./drop-writer.ts";
+import { ADDRESS_LIMIT, DropWriter } from "../queue/drop-file.ts";
 
-/** Longest envelope address, bytes. qmail reference 2.1, exit code 11. */
-export const ADDRESS_LIMIT = 1002;
+/** Who hands in: the MTA home and the pid, which the log calls `qp`. */
+export interface DropOrigin {
+  readonly home: string;
+  readonly pid: number;
+}
 
 /** Trouble on our side: exit code of qmail-queue and why. */
 export class DropError extends TemporaryError {
@@ -47,7 +50,6 @@ export class DropQueue implements QueueDoor {
   private readonly origin: DropOrigin;
   /** Makes a submission key unique: which delivery and instruction this process runs for; "" outside. */
   private readonly keyLead: string;
-  private serial = 0;
 
   constructor(origin: DropOrigin, keyLead: string) {
     this.origin = origin;
@@ -55,76 +57,65 @@ export class DropQueue implements QueueDoor {
   }
 
   open(options: SubmissionOptions = {}): Submission {
-    this.serial++;
     const key = options.key !== undefined && this.keyLead ? `${this.keyLead}/${options.key}` : "";
-    return new DropSubmission(this.origin, this.serial, key, options.urgency === "bulk");
+    return new DropSubmission(this.origin, key, options.urgency === "bulk");
   }
 }
 
 class DropSubmission implements Submission {
   readonly full = false;
-  private readonly home: string;
-  private readonly key: string;
-  private readonly bulk: boolean;
+  private readonly origin: DropOrigin;
   private writer: DropWriter | undefined;
   private trouble: Error | undefined;
-  private sender: string | undefined;
+  private hasSender = false;
 
-  constructor(origin: DropOrigin, serial: number, key: string, bulk: boolean) {
-    this.home = origin.home;
-    this.key = key;
-    this.bulk = bulk;
+  constructor(origin: DropOrigin, key: string, bulk: boolean) {
+    this.origin = origin;
+    this.attempt("open", () => {
+      this.writer = new DropWriter({ home: origin.home, pid: origin.pid, key, bulk });
+    });
+  }
+
+  /** The first error is kept for `commit`; after it nothing more is written. */
+  private attempt(step: "open" | "write", work: () => void): void {
+    if (this.trouble) return;
     try {
-      this.writer = new DropWriter(origin, serial);
+      work();
     } catch (error) {
-      this.trouble = dropError(origin.home, "open", error);
+      this.trouble = dropError(this.origin.home, step, error);
     }
   }
 
   put(bytes: Uint8Array | string): void {
-    this.write(typeof bytes === "string" ? Buffer.from(bytes) : bytes);
+    this.attempt("write", () => this.writer?.put(bytes));
   }
 
   from(sender: string): void {
     this.trouble ??= addressTrouble(sender);
-    this.sender = sender;
-    this.writer?.endMessage();
-    this.write(Buffer.from(`F${sender}\0`));
+    this.hasSender = true;
+    this.attempt("write", () => this.writer?.from(sender));
   }
 
   to(recipient: string): void {
     this.trouble ??= addressTrouble(recipient);
-    this.write(Buffer.from(`T${recipient}\0`));
-  }
-
-  private write(bytes: Uint8Array): void {
-    if (this.trouble || !this.writer) return;
-    try {
-      this.writer.write(bytes);
-    } catch (error) {
-      this.trouble = dropError(this.home, "write", error);
-    }
+    this.attempt("write", () => this.writer?.to(recipient));
   }
 
   async drained(): Promise<void> {}
 
   async commit(): Promise<QueueReceipt> {
-    const writer = this.writer;
-    if (this.trouble || !writer || this.sender === undefined) {
+    if (!this.hasSender) this.trouble ??= new TemporaryError("qq internal bug (#4.3.0)");
+    this.attempt("write", () => this.writer?.commit());
+    if (this.trouble) {
       this.abort();
-      throw this.trouble ?? new TemporaryError("qq internal bug (#4.3.0)");
+      throw this.trouble;
     }
     this.writer = undefined;
-    try {
-      writer.finish(this.key, this.bulk);
-    } catch (error) {
-      throw dropError(this.home, "write", error);
-    }
-    return { id: String(writer.pid) };
+    return { id: String(this.origin.pid) };
   }
 
   abort(): void {
-    this.writer?.discard();
+    this.writer?.abort();
     this.writer = undefined;
   }
 }

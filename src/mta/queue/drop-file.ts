@@ -1,49 +1,199 @@
 /**
- * Layout of a file in `queue/drop`, the way commands hand in mail:
+ * The drop directory (`queue/drop`, mode 3733): how a command hands in mail without a connection,
+ * also while the server is down. This file owns the layout and the writer; drop-reader.ts reads.
  *
- *   message bytes | envelope `F<sender>NUL` `T<recipient>NUL` … | submission key (UTF-8) | trailer
+ *     message bytes | sender NUL recipient NUL … | submission key | trailer (36 bytes)
  *
- * The trailer stands last because the sizes are known last: 32 bytes, little-endian: u64 message
- * bytes, u32 envelope bytes, u32 key bytes, u32 flags (1 = bulk), u32 pid of the writer, 8 bytes
- * `EZQDROP1`. A file is written as `tmp.*` and renamed when it is complete and on disk. Whoever
- * reads one trusts nothing in it but the owner of the file.
+ * The trailer is magic (8 bytes), version u32, flags u32 (1 = bulk), message length u64, envelope
+ * length u64, key length u32, all little-endian. It comes last so that a writer needs no length in
+ * advance and a torn file has none. The envelope holds the sender even when it is empty.
+ *
+ * Written as `tmp.…` (0640), fsynced, renamed to `m.…`, the rename fsynced, the trigger pulled.
  */
+import { randomBytes } from "node:crypto";
+import {
+  closeSync,
+  constants,
+  fsyncSync,
+  openSync,
+  renameSync,
+  unlinkSync,
+  writeSync,
+} from "node:fs";
+import { join } from "node:path";
+import { isErrno } from "../../lib/errors.ts";
 
-export const DROP_TRAILER_BYTES = 32;
-/** Files of this prefix are still being written; swept when old. */
-export const DROP_UNFINISHED = "tmp.";
-const magic = Buffer.from("EZQDROP1", "latin1");
-const BULK = 1;
+export const DROP_TRAILER_BYTES = 36;
+export const DROP_VERSION = 1;
+const MAGIC = Buffer.from("ezqdrop\n", "latin1");
+const FLAG_BULK = 1;
 
-export interface DropSizes {
+/** Longest envelope address, bytes. qmail reference 0.2. */
+export const ADDRESS_LIMIT = 1002;
+
+export interface DropTrailer {
+  readonly bulk: boolean;
   readonly messageBytes: number;
   readonly envelopeBytes: number;
   readonly keyBytes: number;
-  readonly bulk: boolean;
-  /** What the log calls `qp`; a claim of the writer. */
+}
+
+export function encodeDropTrailer(trailer: DropTrailer): Buffer {
+  const out = Buffer.alloc(DROP_TRAILER_BYTES);
+  MAGIC.copy(out);
+  out.writeUInt32LE(DROP_VERSION, 8);
+  out.writeUInt32LE(trailer.bulk ? FLAG_BULK : 0, 12);
+  out.writeBigUInt64LE(BigInt(trailer.messageBytes), 16);
+  out.writeBigUInt64LE(BigInt(trailer.envelopeBytes), 24);
+  out.writeUInt32LE(trailer.keyBytes, 32);
+  return out;
+}
+
+/** The trailer of a file of `fileBytes`; undefined when it is not one or the lengths do not add up. */
+export function decodeDropTrailer(bytes: Buffer, fileBytes: number): DropTrailer | undefined {
+  if (bytes.length !== DROP_TRAILER_BYTES || !bytes.subarray(0, 8).equals(MAGIC)) return undefined;
+  if (bytes.readUInt32LE(8) !== DROP_VERSION) return undefined;
+  const message = bytes.readBigUInt64LE(16);
+  const envelope = bytes.readBigUInt64LE(24);
+  const key = bytes.readUInt32LE(32);
+  const total = message + envelope + BigInt(key) + BigInt(DROP_TRAILER_BYTES);
+  if (total !== BigInt(fileBytes)) return undefined;
+  return {
+    bulk: (bytes.readUInt32LE(12) & FLAG_BULK) !== 0,
+    messageBytes: Number(message),
+    envelopeBytes: Number(envelope),
+    keyBytes: key,
+  };
+}
+
+export interface DropOptions {
+  readonly home: string;
   readonly pid: number;
+  /** Full submission key, "" for none. */
+  readonly key?: string;
+  readonly bulk?: boolean;
 }
 
-export function encodeDropTrailer(sizes: DropSizes): Buffer {
-  const trailer = Buffer.alloc(DROP_TRAILER_BYTES);
-  trailer.writeBigUInt64LE(BigInt(sizes.messageBytes), 0);
-  trailer.writeUInt32LE(sizes.envelopeBytes, 8);
-  trailer.writeUInt32LE(sizes.keyBytes, 12);
-  trailer.writeUInt32LE(sizes.bulk ? BULK : 0, 16);
-  trailer.writeUInt32LE(sizes.pid >>> 0, 20);
-  magic.copy(trailer, 24);
-  return trailer;
-}
+/** One message on its way into the drop directory. System errors are thrown as they come. */
+export class DropWriter {
+  private readonly home: string;
+  private readonly unique: string;
+  private readonly key: string;
+  private readonly bulk: boolean;
+  private fd: number;
+  private held: Buffer[] = [];
+  private heldBytes = 0;
+  private messageBytes = 0;
+  private envelopeBytes = 0;
+  private envelope: string[] = [];
+  private sender = "";
 
-/** The sizes a file of `fileBytes` bytes claims; undefined when they don't add up to its size. */
-export function decodeDropTrailer(trailer: Buffer, fileBytes: number): DropSizes | undefined {
-  if (trailer.length !== DROP_TRAILER_BYTES || !trailer.subarray(24).equals(magic)) {
-    return undefined;
+  constructor(options: DropOptions) {
+    this.home = options.home;
+    this.key = options.key ?? "";
+    this.bulk = options.bulk ?? false;
+    this.unique = `${options.pid}.${randomBytes(12).toString("hex")}`;
+    const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
+    this.fd = openSync(this.path("tmp"), flags, 0o640);
   }
-  const messageBytes = Number(trailer.readBigUInt64LE(0));
-  const envelopeBytes = trailer.readUInt32LE(8);
-  const keyBytes = trailer.readUInt32LE(12);
-  if (messageBytes + envelopeBytes + keyBytes + DROP_TRAILER_BYTES !== fileBytes) return undefined;
-  const bulk = (trailer.readUInt32LE(16) & BULK) !== 0;
-  return { messageBytes, envelopeBytes, keyBytes, bulk, pid: trailer.readUInt32LE(20) };
+
+  private path(kind: "tmp" | "m"): string {
+    return join(this.home, "queue", "drop", `${kind}.${this.unique}`);
+  }
+
+  /** Message bytes; a string is UTF-8. */
+  put(data: Uint8Array | string): void {
+    const bytes = typeof data === "string" ? Buffer.from(data) : Buffer.from(data);
+    this.messageBytes += bytes.length;
+    this.hold(bytes);
+  }
+
+  /** Neither may hold NUL. The caller checked the length (ADDRESS_LIMIT). */
+  from(sender: string): void {
+    this.sender = sender;
+  }
+
+  to(recipient: string): void {
+    this.envelope.push(recipient);
+  }
+
+  private hold(bytes: Buffer): void {
+    this.held.push(bytes);
+    this.heldBytes += bytes.length;
+    if (this.heldBytes >= 262144) this.flush();
+  }
+
+  private flush(): void {
+    const bytes = Buffer.concat(this.held);
+    this.held = [];
+    this.heldBytes = 0;
+    for (let at = 0; at < bytes.length; ) at += writeSync(this.fd, bytes, at);
+  }
+
+  /** Durable when it returns. */
+  commit(): void {
+    const envelope = Buffer.from([this.sender, ...this.envelope, ""].join("\0"));
+    const key = Buffer.from(this.key);
+    this.envelopeBytes = envelope.length;
+    this.hold(envelope);
+    this.hold(key);
+    this.hold(
+      encodeDropTrailer({
+        bulk: this.bulk,
+        messageBytes: this.messageBytes,
+        envelopeBytes: this.envelopeBytes,
+        keyBytes: key.length,
+      }),
+    );
+    this.flush();
+    fsyncSync(this.fd);
+    renameSync(this.path("tmp"), this.path("m"));
+    this.syncRename();
+    closeSync(this.fd);
+    this.fd = -1;
+    pullTrigger(this.home);
+  }
+
+  /** Others may not read the directory, so they cannot fsync it: the renamed file itself then
+   *  carries the rename to disk (its inode changed with it). */
+  private syncRename(): void {
+    try {
+      const dir = openSync(join(this.home, "queue", "drop"), constants.O_RDONLY);
+      try {
+        fsyncSync(dir);
+      } finally {
+        closeSync(dir);
+      }
+    } catch (error) {
+      if (!isErrno(error, "EACCES", "EPERM")) throw error;
+      fsyncSync(this.fd);
+    }
+  }
+
+  /** Forget it. Harmless after commit. */
+  abort(): void {
+    if (this.fd < 0) return;
+    closeSync(this.fd);
+    this.fd = -1;
+    try {
+      unlinkSync(this.path("tmp"));
+    } catch (error) {
+      if (!isErrno(error, "ENOENT")) throw error;
+    }
+  }
+}
+
+/** Wake qmail-send. Without a reader or a FIFO the file waits for the next scan. */
+export function pullTrigger(home: string): void {
+  try {
+    const path = join(home, "queue", "lock", "trigger");
+    const fd = openSync(path, constants.O_WRONLY | constants.O_NONBLOCK);
+    try {
+      writeSync(fd, "\0");
+    } finally {
+      closeSync(fd);
+    }
+  } catch {
+    // Only speed is lost: the scan finds the file.
+  }
 }
