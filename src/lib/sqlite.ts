@@ -1,0 +1,98 @@
+/**
+ * Opening SQLite databases: pragmas, numbered migrations, transactions. The only file that imports
+ * better-sqlite3. The schema number is `user_version`; a database written by newer code is refused
+ * before anything in it changes. Local file systems only: WAL does not work over NFS.
+ */
+import Sqlite from "better-sqlite3";
+import { PermanentError } from "./errors.ts";
+
+export type Database = Sqlite.Database;
+export type Statement = Sqlite.Statement;
+
+export interface DatabaseOptions {
+  /** Whether writes are refused on this connection; checkpoints still work. */
+  readonly queryOnly?: boolean;
+  /** FULL: a commit survives power loss. NORMAL may lose the last commits, never the file. */
+  readonly synchronous?: "FULL" | "NORMAL";
+  /** How long a statement waits for another connection's lock. */
+  readonly busyMilliseconds?: number;
+  /** Pages are checkpointed by somebody else: `autocheckpoint` off. */
+  readonly checkpointElsewhere?: boolean;
+}
+
+/** One step of a schema; `number` counts from 1 without gaps. */
+export interface Migration {
+  readonly number: number;
+  readonly sql: string;
+}
+
+/** Raised for a database whose schema is newer than this code. */
+export class NewerSchemaError extends PermanentError {}
+
+/** Open (and make) a database with WAL and incremental vacuum, after checking its schema number. */
+export function openDatabase(
+  path: string,
+  migrations: readonly Migration[],
+  options: DatabaseOptions = {},
+): Database {
+  const db = new Sqlite(path, { timeout: options.busyMilliseconds ?? 5000 });
+  try {
+    const known = migrations.at(-1)?.number ?? 0;
+    const found = schemaNumber(db);
+    if (found > known) {
+      throw new NewerSchemaError(
+        `${path} was written by a newer version: schema ${found}, this code knows ${known}`,
+      );
+    }
+    // Takes effect only in a file without tables, so it stands before the migrations.
+    if (found === 0 && !options.queryOnly) db.pragma("auto_vacuum = INCREMENTAL");
+    if (!options.queryOnly) db.pragma("journal_mode = WAL");
+    db.pragma(`synchronous = ${options.synchronous ?? "FULL"}`);
+    db.pragma("foreign_keys = ON");
+    if (options.checkpointElsewhere) db.pragma("wal_autocheckpoint = 0");
+    if (options.queryOnly) db.pragma("query_only = ON");
+    else migrate(db, migrations);
+    return db;
+  } catch (error) {
+    db.close();
+    throw error;
+  }
+}
+
+export function schemaNumber(db: Database): number {
+  return Number(db.pragma("user_version", { simple: true }));
+}
+
+/** Apply what is missing, each step in a transaction of its own together with its number. */
+export function migrate(db: Database, migrations: readonly Migration[]): void {
+  for (const step of migrations) {
+    if (step.number <= schemaNumber(db)) continue;
+    db.transaction(() => {
+      // Another process may have been faster while we waited for the lock.
+      if (step.number <= schemaNumber(db)) return;
+      db.exec(step.sql);
+      db.pragma(`user_version = ${step.number}`);
+    }).immediate();
+  }
+}
+
+/**
+ * Hold `path` (an empty database file) locked exclusively until the process ends or `close` is
+ * called; undefined when another process holds it. The lock dies with its holder.
+ */
+export function lockExclusively(path: string): { close(): void } | undefined {
+  const db = new Sqlite(path, { timeout: 0 });
+  try {
+    db.exec("BEGIN EXCLUSIVE");
+    return { close: () => db.close() };
+  } catch (error) {
+    db.close();
+    if (sqliteCode(error).startsWith("SQLITE_BUSY")) return undefined;
+    throw error;
+  }
+}
+
+/** `SQLITE_FULL`, `SQLITE_IOERR_FSYNC` …; "" for any other error. */
+export function sqliteCode(error: unknown): string {
+  return error instanceof Sqlite.SqliteError ? error.code : "";
+}
