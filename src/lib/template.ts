@@ -1,0 +1,45 @@
+/**
+ * Handlebars, wrapped: the only file that knows it. Templates are mail bodies written by list owners,
+ * so they are untrusted: no escaping (plain text), strict (a misspelt name is an error, not a hole in
+ * the text), only `if unless each with`, no partials, no helper that reaches a file. Compiled
+ * templates are kept by their source text.
+ */
+import Handlebars from "handlebars";
+import { TemporaryError } from "./errors.ts";
+
+export type TemplateValue = string | number | boolean | undefined | TemplateContext;
+/** Every name a template may use must be there, if only as "" or false. */
+export interface TemplateContext {
+  readonly [name: string]: TemplateValue;
+}
+
+const engine = Handlebars.create();
+for (const name of ["log", "lookup"]) engine.unregisterHelper(name);
+
+const keep = 200;
+const compiled = new Map<string, Handlebars.TemplateDelegate<TemplateContext>>();
+
+/** Fill a template. Throws TemporaryError when it does not compile or uses a name that is not there. */
+export function renderTemplate(source: string, context: TemplateContext): string {
+  try {
+    return compile(source)(context);
+  } catch (error) {
+    const why = error instanceof Error ? error.message.split("\n", 1)[0] : String(error);
+    throw new TemporaryError(`Unable to use a template: ${why}. (#4.3.5)`, { cause: error });
+  }
+}
+
+function compile(source: string): Handlebars.TemplateDelegate<TemplateContext> {
+  const known = compiled.get(source);
+  if (known) return known;
+  const made = engine.compile<TemplateContext>(source, {
+    noEscape: true,
+    strict: true,
+    knownHelpersOnly: true,
+    knownHelpers: { log: false, lookup: false } as never,
+  });
+  const oldest = compiled.keys().next();
+  if (compiled.size >= keep && !oldest.done) compiled.delete(oldest.value);
+  compiled.set(source, made);
+  return made;
+}
