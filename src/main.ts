@@ -103,7 +103,10 @@ function processHost(args: readonly string[], root: string): Host {
     gid: process.getegid?.() ?? 0,
     pid: process.pid,
     ...(delivery && { deliveryKey: delivery.split("/", 1)[0] as string }),
-    onSignal: (signal, listener) => process.on(signal, listener),
+    process: {
+      execPath: process.execPath,
+      onSignal: (signal, listener) => process.on(signal, listener),
+    },
     now,
   };
 }

@@ -10,6 +10,8 @@ type Load = () => Promise<Program>;
 export const programs: Readonly<Record<string, Load>> = {
   qmail: async () => (await import("./mta/tools/qmail.ts")).qmail,
   "qmail-queue": async () => (await import("./mta/inject/qmail-queue.ts")).qmailQueue,
+  "qmail-setup": async () => (await import("./mta/start/qmail-setup.ts")).qmailSetup,
+  "qmail-start": async () => (await import("./mta/start/qmail-start.ts")).qmailStart,
 };
 
 /** The program of that name, or undefined. */

@@ -43,6 +43,14 @@ export interface CommandRunner {
   shell(line: string, options?: RunOptions): Promise<ExitStatus>;
 }
 
+/** What a command may do with its process, beyond what it gets from Host. */
+export interface CommandProcess {
+  /** The node binary that runs us. */
+  readonly execPath: string;
+  /** Take a signal over from its default action. */
+  onSignal(signal: "SIGTERM" | "SIGINT" | "SIGHUP" | "SIGALRM", listener: () => void): void;
+}
+
 export interface Host {
   /** Arguments after the program name. */
   readonly args: readonly string[];
@@ -68,8 +76,8 @@ export interface Host {
   readonly pid: number;
   /** Which delivery this run belongs to, the same on every retry; undefined outside a delivery. */
   readonly deliveryKey?: string;
-  /** Take over a signal of the process; only where the program runs as a command. */
-  onSignal?(signal: "SIGTERM" | "SIGINT" | "SIGHUP" | "SIGALRM", listener: () => void): void;
+  /** Only where the program has a process of its own, as a command. */
+  readonly process?: CommandProcess;
   now(): Date;
 }
 

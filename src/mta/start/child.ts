@@ -1,0 +1,118 @@
+/**
+ * One process of the partition: started under its uid with a control channel on descriptor 3 and
+ * listening sockets from 4 on. It has a session of its own, so that a signal to our process group
+ * reaches only us and we decide the order in which things stop.
+ */
+import { type ChildProcess, spawn } from "node:child_process";
+import { randomBytes } from "node:crypto";
+import { join } from "node:path";
+import type { Duplex } from "node:stream";
+import type { Environment } from "../../lib/program.ts";
+import { Channel } from "../channel/channel.ts";
+import {
+  CAPABILITY_BYTES,
+  type ControlMessage,
+  PROTOCOL_VERSION,
+  readControl,
+  writeControl,
+} from "../channel/messages.ts";
+import { addressText, type Bound } from "./listen.ts";
+import type { Owner } from "./one-uid.ts";
+import type { ProcessRow } from "./partition.ts";
+
+/** What all children have in common. */
+export interface ChildContext {
+  readonly home: string;
+  readonly root: string;
+  readonly node: string;
+  readonly env: Environment;
+  readonly defaultDelivery: string;
+  /** Descriptor that gets what children print on stdout; a logger's, or our own. */
+  readonly logFd: number;
+}
+
+export type Readiness = { ready: true } | { ready: false; text: string };
+
+export class Child {
+  readonly row: ProcessRow;
+  readonly pid: number;
+  /** How it came up; settles once. */
+  readonly readiness: Promise<Readiness>;
+  /** Resolves when it is gone, with how, in words. */
+  readonly exit: Promise<string>;
+  gone = false;
+  private readonly context: ChildContext;
+  private readonly process: ChildProcess;
+  private readonly channel: Channel<ControlMessage, ControlMessage>;
+  private readonly listeners: readonly Bound[];
+
+  constructor(
+    context: ChildContext,
+    row: ProcessRow,
+    owner: Owner | undefined,
+    listeners: readonly Bound[],
+  ) {
+    this.context = context;
+    this.row = row;
+    this.listeners = listeners;
+    this.process = spawn(context.node, [join(context.root, "dist", `${row.name}.entry.js`)], {
+      cwd: context.home,
+      detached: true,
+      env: { ...context.env },
+      stdio: ["ignore", context.logFd, "inherit", "pipe", ...listeners.map(({ fd }) => fd)],
+      ...(owner && { uid: owner.uid, gid: owner.gid }),
+    });
+    this.pid = this.process.pid ?? -1;
+    let settle = (_: Readiness): void => {};
+    this.readiness = new Promise((resolve) => {
+      settle = resolve;
+    });
+    this.exit = new Promise((resolve) => {
+      const end = (how: string): void => {
+        this.gone = true;
+        settle({ ready: false, text: how });
+        resolve(how);
+      };
+      this.process.on("error", (error) => end(`cannot be started: ${error.message}`));
+      this.process.on("exit", (code, signal) =>
+        end(signal ? `killed by ${signal}` : `exit ${code}`),
+      );
+    });
+    this.channel = new Channel(this.process.stdio[3] as Duplex, writeControl, readControl, {
+      message(message) {
+        if (message.type === "ready") settle({ ready: true });
+        if (message.type === "failed") settle({ ready: false, text: message.text });
+      },
+      closed() {},
+    });
+  }
+
+  /** Tell it who it is; it starts serving. */
+  start(capability: Buffer): void {
+    const { home, root, defaultDelivery } = this.context;
+    this.channel.send({
+      type: "start",
+      version: PROTOCOL_VERSION,
+      home,
+      root,
+      capability,
+      defaultDelivery,
+      listeners: this.listeners.map(({ address }, at) => ({
+        fd: 4 + at,
+        address: addressText(address),
+      })),
+    });
+  }
+
+  send(message: ControlMessage): void {
+    this.channel.send(message);
+  }
+
+  kill(): void {
+    if (!this.gone) this.process.kill("SIGKILL");
+  }
+}
+
+export function newCapability(): Buffer {
+  return randomBytes(CAPABILITY_BYTES);
+}

@@ -1,0 +1,132 @@
+/**
+ * NAME         qmail-start - turn on mail delivery
+ * SYNOPSIS     qmail-start [defaultdelivery [logger arg ...]]
+ * DESCRIPTION  Starts qmail-send, qmail-rspawn, qmail-lspawn and the SMTP
+ *              listener, each under its own uid where the qmail accounts
+ *              exist, and keeps them running. defaultdelivery is what a
+ *              recipient without a .qmail file gets, ./Mailbox when not
+ *              given. With a logger the log goes to its standard input, else
+ *              to standard output. qmail-setup must have run before.
+ *              TERM or INT: takes no more mail in, lets running deliveries
+ *              end, exits 0 within ten seconds. HUP: qmail-send rereads
+ *              locals and virtualdomains. ALRM: everything in the queue is
+ *              due now.
+ * ENVIRONMENT  QMAILHOME the MTA home; var/ of the checkout when unset.
+ *              SMTP_LISTEN HOST:PORT[,HOST:PORT] to take mail in by SMTP,
+ *              127.0.0.1:2525 when unset; empty: no listener. The children
+ *              get PATH, TZ, LANG, LC_*, QMAIL*, EZMLM_* and EZQMAIL_*.
+ * FILES        control/, users/, queue/
+ * EXIT CODES   0 stopped by a signal. 100 wrong use. 111 cannot start, or
+ *              qmail-send was lost.
+ * DIAGNOSTICS  One line on standard error for each reason not to start, with
+ *              the command that mends it where there is one.
+ * SEE ALSO     qmail-setup, qmail-send, qmail-lspawn, qmail-rspawn, qmail-smtpd
+ */
+import { readdirSync } from "node:fs";
+import { join } from "node:path";
+import { Control } from "../../lib/control.ts";
+import { TemporaryError } from "../../lib/errors.ts";
+import { SUCCESS } from "../../lib/exit-code.ts";
+import { OptionTable } from "../../lib/option.ts";
+import type { CommandProcess, Environment, Host, Program } from "../../lib/program.ts";
+import { type Need, requireAccess } from "./access.ts";
+import { type Identities, identities } from "./identity.ts";
+import { addressText, defaultListen, parseListen } from "./listen.ts";
+import { startLogger } from "./logger.ts";
+import { partition } from "./partition.ts";
+import { Supervisor } from "./supervisor.ts";
+import { newcomerLines } from "./welcome.ts";
+
+const options = new OptionTable("qmail-start", [], "[defaultdelivery [logger arg ...]]");
+const defaultDelivery = "./Mailbox";
+
+export const qmailStart: Program = {
+  name: "qmail-start",
+  usage: options.usage,
+  async run(host) {
+    const [delivery = defaultDelivery, ...loggerCommand] = options.parse(host.args).rest;
+    const own = host.process;
+    if (!own) throw new TemporaryError("runs as a command only");
+    if (new Control(host.home).line("me") === undefined) {
+      throw new TemporaryError(`${host.home}/control/me is missing; run qmail-setup first`);
+    }
+    const who = identities(host);
+    checkAccess(host, own, who);
+    const addresses = await parseListen(host.env.SMTP_LISTEN ?? defaultListen);
+    const env = childEnvironment(host);
+    const say = (line: string): void => host.stdout.write(`${line}\n`);
+    const warn = (line: string): void => host.stderr.write(`qmail-start: ${line}\n`);
+    const logger = startLogger(loggerCommand, env, host.cwd);
+    const context = {
+      home: host.home,
+      root: host.root,
+      node: own.execPath,
+      env,
+      defaultDelivery: delivery,
+      logFd: logger.fd,
+    };
+    const supervisor = new Supervisor(context, who, addresses, warn);
+    const signalled = new Promise<void>((resolve) => {
+      own.onSignal("SIGTERM", resolve);
+      own.onSignal("SIGINT", resolve);
+    });
+    own.onSignal("SIGHUP", () => supervisor.tell({ type: "reread" }));
+    own.onSignal("SIGALRM", () => supervisor.tell({ type: "flush" }));
+    const running = async (): Promise<void> => {
+      await supervisor.start();
+      if (supervisor.stopping) return;
+      say(`qmail-start: home ${host.home}`);
+      say(`qmail-start: ${who.text}`);
+      for (const line of newcomerLines(host, supervisor.listening.map(addressText))) {
+        say(`qmail-start: ${line}`);
+      }
+      say("qmail-start: up");
+      await supervisor.lost;
+    };
+    try {
+      await Promise.race([running(), signalled]);
+    } finally {
+      await supervisor.stop();
+      await logger.end();
+    }
+    return SUCCESS;
+  },
+};
+
+/** Every uid must get to node, to the code and to the home; some must write. One line when not. */
+function checkAccess(host: Host, own: CommandProcess, who: Identities): void {
+  const { root, home } = host;
+  const lists = join(root, "lists");
+  const code: Need[] = [
+    ["x", own.execPath],
+    ["x", join(root, "dist")],
+    ["x", join(home, "control")],
+  ];
+  for (const name of readdirSync(join(home, "control")))
+    code.push(["r", join(home, "control", name)]);
+  for (const row of partition) {
+    const entry: Need = ["r", join(root, "dist", `${row.name}.entry.js`)];
+    const writes = row.writes.map((path): Need => ["w", join(home, path)]);
+    const owner = who.process(row);
+    requireAccess(owner, `${row.name} (uid ${owner?.uid ?? host.uid})`, [
+      ...code,
+      entry,
+      ...writes,
+    ]);
+  }
+  const driver = join(root, "node_modules", "better-sqlite3", "package.json");
+  const needs: Need[] = [...code, ["r", driver], ["w", join(home, "alias")], ["w", lists]];
+  const owner = host.uid === 0 ? who.lists : undefined;
+  requireAccess(owner, `mail for the lists (uid ${who.lists.uid})`, needs);
+}
+
+const passed = /^(PATH|TZ|LANG|LC_\w+|QMAIL\w+|EZMLM_\w+|EZQMAIL_\w+)$/;
+const neverPassed =
+  /^(QMAILUSER|QMAILNAME|QMAILSUSER|QMAILSHOST|QMAILHOST|QMAILINJECT|QMAILMFTFILE|QMAILDELIVERY)$/;
+
+/** What children inherit: nothing that makes node load code, nothing of the person who starts us. */
+function childEnvironment({ env, home, root }: Host): Environment {
+  const kept = Object.entries(env).filter(([name]) => passed.test(name) && !neverPassed.test(name));
+  const path = env.PATH || "/usr/local/bin:/usr/bin:/bin";
+  return { ...Object.fromEntries(kept), PATH: `${join(root, "bin")}:${path}`, QMAILHOME: home };
+}

@@ -1,0 +1,169 @@
+/**
+ * Keeps the partition running. qmail-send is the one that may not die: without it nobody knows what
+ * is out, so everything stops. Any other process is started again, one second later, with the same
+ * capability.
+ */
+import { setTimeout as sleep } from "node:timers/promises";
+import { TemporaryError } from "../../lib/errors.ts";
+import type { ControlMessage } from "../channel/messages.ts";
+import { Child, type ChildContext, newCapability } from "./child.ts";
+import type { Identities } from "./identity.ts";
+import { type Address, type Bound, withListeners } from "./listen.ts";
+import { type ProcessRow, partition, stopOrder } from "./partition.ts";
+
+const readyLimitMs = 30_000;
+const restartDelayMs = 1_000;
+/** When a process that was told to stop at 0 is still there, milliseconds after the stop began. */
+const stepLimitsMs = [1_500, 7_000, 8_500];
+
+export class Supervisor {
+  private readonly context: ChildContext;
+  private readonly identities: Identities;
+  private readonly log: (line: string) => void;
+  private readonly children = new Map<ProcessRow["name"], Child>();
+  private readonly capabilities = new Map(partition.map((row) => [row.name, newCapability()]));
+  private readonly stopSignal = new AbortController();
+  private addresses: readonly Address[];
+  private stopped: Promise<void> | undefined;
+  /** Rejects when qmail-send is lost while nobody asked it to stop. */
+  readonly lost: Promise<never>;
+  private lose: (error: Error) => void = () => {};
+
+  constructor(
+    context: ChildContext,
+    identities: Identities,
+    addresses: readonly Address[],
+    log: (line: string) => void,
+  ) {
+    this.context = context;
+    this.identities = identities;
+    this.addresses = addresses;
+    this.log = log;
+    this.lost = new Promise((_, reject) => {
+      this.lose = reject;
+    });
+    this.lost.catch(() => {});
+  }
+
+  get stopping(): boolean {
+    return this.stopped !== undefined;
+  }
+
+  /** Where mail is taken in, with the real ports. */
+  get listening(): readonly Address[] {
+    return this.addresses;
+  }
+
+  /** Starts every row in order; throws when one does not come up. */
+  async start(): Promise<void> {
+    // The listener process exists first, because a port in use is known before anything else runs.
+    const listener = this.addresses.length > 0 ? await this.spawnListener() : undefined;
+    for (const row of partition) {
+      if (this.stopping) return;
+      if (row.listens && !listener) continue;
+      const child = row.listens && listener ? listener : this.spawn(row, []);
+      await this.bringUp(child);
+      this.watch(child);
+    }
+  }
+
+  private spawn(row: ProcessRow, listeners: readonly Bound[]): Child {
+    const child = new Child(this.context, row, this.identities.process(row), listeners);
+    this.children.set(row.name, child);
+    return child;
+  }
+
+  private async spawnListener(): Promise<Child> {
+    const row = partition.find(({ listens }) => listens) as ProcessRow;
+    return withListeners(this.addresses, (bound) => {
+      this.addresses = bound.map(({ address }) => address);
+      return this.spawn(row, bound);
+    });
+  }
+
+  private async bringUp(child: Child): Promise<void> {
+    const { row } = child;
+    const capability = this.capabilities.get(row.name) as Buffer;
+    child.start(row.role ? capability : Buffer.alloc(0));
+    const limit = sleep(readyLimitMs, { ready: false, text: "not ready in time" } as const, {
+      ref: false,
+    });
+    const readiness = await Promise.race([child.readiness, limit]);
+    if (!readiness.ready && !this.stopping) {
+      throw new TemporaryError(`cannot start ${row.name}: ${readiness.text}`);
+    }
+    if (row.name === "qmail-send") this.announce(child);
+  }
+
+  /** qmail-send learns all capabilities at once, before any other process can show one. */
+  private announce(send: Child): void {
+    for (const row of partition) {
+      if (!row.role) continue;
+      const uid = this.identities.process(row)?.uid ?? this.ownUid;
+      const capability = this.capabilities.get(row.name) as Buffer;
+      send.send({ type: "announce", capability, role: row.role, uid });
+    }
+  }
+
+  private get ownUid(): number {
+    return this.identities.mode === "accounts" ? 0 : this.identities.queue.uid;
+  }
+
+  private watch(child: Child): void {
+    void child.exit.then((how) => {
+      if (this.stopping) return;
+      if (child.row.name === "qmail-send") {
+        this.lose(new TemporaryError(`lost qmail-send (${how}), stopping`));
+        return;
+      }
+      this.log(`warning: ${child.row.name} died (${how}), starting it again`);
+      void this.restart(child.row);
+    });
+  }
+
+  private async restart(row: ProcessRow): Promise<void> {
+    while (!this.stopping) {
+      await sleep(restartDelayMs, undefined, { signal: this.stopSignal.signal }).catch(() => {});
+      if (this.stopping) return;
+      try {
+        const child = row.listens ? await this.spawnListener() : this.spawn(row, []);
+        await this.bringUp(child);
+        this.watch(child);
+        return;
+      } catch (error) {
+        this.children.get(row.name)?.kill();
+        this.log(`warning: ${error instanceof Error ? error.message : String(error)}`);
+      }
+    }
+  }
+
+  /** To qmail-send: reread, flush. */
+  tell(message: ControlMessage): void {
+    this.children.get("qmail-send")?.send(message);
+  }
+
+  /** Everything ends, in order; a second call waits for the first. Done within ten seconds. */
+  stop(): Promise<void> {
+    this.stopped ??= this.stopInOrder();
+    return this.stopped;
+  }
+
+  private async stopInOrder(): Promise<void> {
+    this.stopSignal.abort();
+    const began = performance.now();
+    for (const [step, names] of stopOrder.entries()) {
+      const going = names.flatMap((name) => this.children.get(name) ?? []);
+      for (const child of going) child.send({ type: "stop" });
+      const left = Math.max(0, (stepLimitsMs[step] ?? 0) - (performance.now() - began));
+      const timer = new AbortController();
+      await Promise.race([
+        Promise.all(going.map((child) => child.exit)),
+        sleep(left, undefined, { signal: timer.signal }).catch(() => {}),
+      ]);
+      timer.abort();
+    }
+    const all = [...this.children.values()];
+    for (const child of all) child.kill();
+    await Promise.all(all.map((child) => child.exit));
+  }
+}
