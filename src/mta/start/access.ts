@@ -3,6 +3,7 @@
  * mode bits would know nothing of ACLs, read-only mounts or a node below somebody's 0700 home.
  */
 import { spawnSync } from "node:child_process";
+import { existsSync } from "node:fs";
 import { dirname } from "node:path";
 import { TemporaryError } from "../../lib/errors.ts";
 import type { Owner } from "./one-uid.ts";
@@ -37,7 +38,14 @@ export function requireAccess(owner: Owner | undefined, who: string, needs: read
   const answer = result.stdout.trim();
   if (answer === "" && result.status === 0) return;
   const [test, path] = all[Number(answer)] ?? ["x", "/"];
+  if (!existsSync(path)) throw new TemporaryError(`${path} is missing; ${missingHint(path)}`);
   throw new TemporaryError(`${who} cannot ${accessText(test, path, owner)}`);
+}
+
+function missingHint(path: string): string {
+  if (path.includes("/dist")) return "make it with: npm run build";
+  if (path.includes("/node_modules/")) return "make it with: npm ci";
+  return "make it with: qmail-setup";
 }
 
 function accessText(test: Need[0], path: string, owner: Owner | undefined): string {
