@@ -1,0 +1,133 @@
+/**
+ * `DIR/list.db`: the people of a list that has no hashed files, and what a list remembers beside its
+ * text files. Opened when first needed and by the owner of DIR alone: a file made by root would lock
+ * the owner out. All SQL about lists stands here and in `subscribers/sqlite-db.ts`.
+ */
+import { statfsSync, statSync } from "node:fs";
+import { join } from "node:path";
+import { errorText, PermanentError, TemporaryError } from "../../lib/errors.ts";
+import { type Database, type Migration, openDatabase } from "../../lib/sqlite.ts";
+
+/** What a post got before it was queued, so that a re-run of the same delivery uses it again. */
+export interface PostReservation {
+  readonly number: number;
+  /** Cumulative size of the list including this post, in the units of `num`. */
+  readonly cumulative: number;
+}
+
+export interface ListDatabase {
+  /** The reservation made under this delivery key; undefined: none, or the list keeps no database. */
+  reservedPost(key: string): PostReservation | undefined;
+  /** Durable when it returns. Under the list's `lock`. */
+  reservePost(key: string, post: PostReservation, seconds: number): void;
+  /** Drop reservations older than this; a delivery lives a week. */
+  forgetPosts(beforeSeconds: number): void;
+  /** The open file for tables of other list programs; throws TemporaryError where WAL cannot work. */
+  open(): Database;
+}
+
+const migrations: readonly Migration[] = [
+  {
+    number: 1,
+    sql: `
+CREATE TABLE subscriber (
+  db TEXT NOT NULL,                         -- '' main, digest, allow, deny, mod …
+  address TEXT NOT NULL COLLATE NOCASE,     -- NOCASE folds ASCII letters only
+  slot INTEGER NOT NULL DEFAULT -1,         -- forced hash; above 52: no subscriber
+  PRIMARY KEY (db, address)
+) WITHOUT ROWID;
+CREATE TABLE post (
+  key TEXT PRIMARY KEY,                     -- delivery that brought it
+  number INTEGER NOT NULL,
+  cumulative INTEGER NOT NULL,
+  at INTEGER NOT NULL                       -- seconds
+) WITHOUT ROWID;
+CREATE INDEX post_at ON post (at);
+`,
+  },
+];
+
+/** File systems on which locks or shared memory cannot be trusted: NFS, SMB, CIFS, AFS. */
+const remoteFileSystems = new Set([0x6969, 0x517b, 0xff534d42, 0xfe534d42, 0x5346414f]);
+
+/** Whether WAL may be used in this directory. */
+export function isLocalDirectory(dir: string): boolean {
+  try {
+    return !remoteFileSystems.has(Number(statfsSync(dir).type) >>> 0);
+  } catch {
+    return true;
+  }
+}
+
+/** Opens `DIR/list.db` on demand; one per open list. */
+export class ListDatabaseFile implements ListDatabase {
+  private readonly dir: string;
+  private readonly uid: number;
+  private db: Database | undefined;
+  private readonly files = new Map<string, Database>();
+
+  constructor(dir: string, uid: number) {
+    this.dir = dir;
+    this.uid = uid;
+  }
+
+  open(): Database {
+    this.db ??= this.openFile("list.db", migrations);
+    return this.db;
+  }
+
+  /** Another database file of the list; the same one on every call. */
+  openFile(name: string, steps: readonly Migration[]): Database {
+    const open = this.files.get(name);
+    if (open) return open;
+    const path = join(this.dir, name);
+    try {
+      const owner = statSync(this.dir).uid;
+      if (owner !== this.uid) {
+        throw new TemporaryError(
+          `${this.dir} belongs to uid ${owner}; only that uid may open its database. (#4.3.5)`,
+        );
+      }
+      if (!isLocalDirectory(this.dir)) {
+        throw new TemporaryError(
+          `${this.dir} is on a network file system; make the list with ezmlm-make -6 std. (#4.3.5)`,
+        );
+      }
+      const db = openDatabase(path, steps, { busyMilliseconds: 30_000 });
+      this.files.set(name, db);
+      return db;
+    } catch (error) {
+      if (error instanceof TemporaryError || error instanceof PermanentError) throw error;
+      throw new TemporaryError(`Unable to open ${path}: ${errorText(error)}. (#4.3.0)`, {
+        cause: error,
+      });
+    }
+  }
+
+  reservedPost(key: string): PostReservation | undefined {
+    return this.state()
+      ?.prepare<[string], PostReservation>("SELECT number, cumulative FROM post WHERE key = ?")
+      .get(key);
+  }
+
+  reservePost(key: string, post: PostReservation, seconds: number): void {
+    this.state()
+      ?.prepare("INSERT OR REPLACE INTO post (key, number, cumulative, at) VALUES (?, ?, ?, ?)")
+      .run(key, post.number, post.cumulative, seconds);
+  }
+
+  forgetPosts(beforeSeconds: number): void {
+    this.state()?.prepare("DELETE FROM post WHERE at < ?").run(beforeSeconds);
+  }
+
+  close(): void {
+    for (const db of this.files.values()) db.close();
+    this.files.clear();
+    this.db = undefined;
+  }
+
+  /** A list of hashed files on a network file system keeps no state here. */
+  private state(): Database | undefined {
+    return isLocalDirectory(this.dir) ? this.open() : undefined;
+  }
+}

@@ -1,0 +1,174 @@
+/**
+ * People in `DIR/list.db`: one table for all databases of the list, ordered by address. Changes of
+ * many go in transactions of a few thousand rows, so that others never wait long. The Log line is
+ * written before the commit: a failing Log undoes the change.
+ */
+import { statSync } from "node:fs";
+import { unixSeconds } from "../../lib/date822.ts";
+import { errorText, PermanentError, TemporaryError } from "../../lib/errors.ts";
+import { type Database, type Statement, sqliteCode } from "../../lib/sqlite.ts";
+import { appendLog, logLine } from "../list/log.ts";
+import { addressSlot, slots } from "./hash.ts";
+import type { StoreParts } from "./open.ts";
+import {
+  type Change,
+  type Entry,
+  type HashRange,
+  type SubscriberDb,
+  storedSpelling,
+  wildcardOf,
+} from "./subdb.ts";
+
+const pageSize = 5000;
+const changesPerTransaction = 10_000;
+/** Databases every list has; others exist when the owner made a directory of that name. */
+const builtIn = new Set(["", "digest", "allow", "deny", "mod"]);
+
+export class SqliteDb implements SubscriberDb {
+  readonly name: string;
+  private readonly parts: StoreParts;
+  private readonly statements = new Map<string, Statement>();
+
+  constructor(parts: StoreParts, name: string) {
+    this.parts = parts;
+    this.name = name;
+  }
+
+  async has(address: string): Promise<string | undefined> {
+    const find = this.prepare(
+      "SELECT address FROM subscriber WHERE db = ? AND address = ? AND slot <= 52",
+    ).pluck();
+    return guard(() => {
+      const exact = find.get(this.name, address) as string | undefined;
+      return exact ?? (find.get(this.name, wildcardOf(address)) as string | undefined);
+    });
+  }
+
+  async add(address: string, change: Change = {}): Promise<boolean> {
+    return (await this.addAll([{ address, ...commentOf(change) }], change)) > 0;
+  }
+
+  async remove(address: string, change: Change = {}): Promise<boolean> {
+    return (await this.removeAll([{ address, ...commentOf(change) }], change)) > 0;
+  }
+
+  async addAll(entries: readonly Entry[], change: Change = {}): Promise<number> {
+    this.requireName();
+    const insert = this.prepare(
+      "INSERT INTO subscriber (db, address, slot) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
+    );
+    const slot = change.hash ? change.hash : -1;
+    const wanted = entries.map((entry) => ({ ...entry, address: storedSpelling(entry.address) }));
+    return this.update("+", wanted, change, ({ address }) => {
+      return insert.run(this.name, address, slot).changes > 0;
+    });
+  }
+
+  async removeAll(entries: readonly Entry[], change: Change = {}): Promise<number> {
+    const remove = this.prepare(
+      "DELETE FROM subscriber WHERE db = ? AND address = ? AND (slot <= 52 OR slot = ?)",
+    );
+    const slot = change.hash ?? -1;
+    return this.update("-", entries, change, ({ address }) => {
+      return remove.run(this.name, address, slot).changes > 0;
+    });
+  }
+
+  async *each(range?: HashRange): AsyncIterable<string[]> {
+    const page = this.prepare(
+      "SELECT address FROM subscriber WHERE db = ? AND address > ? AND slot <= 52 ORDER BY address LIMIT ?",
+    ).pluck();
+    const whole = !range || (range.low <= 0 && range.high >= slots - 1);
+    for (let after = ""; ; ) {
+      const addresses = guard(() => page.all(this.name, after, pageSize)) as string[];
+      const last = addresses.at(-1);
+      if (last === undefined) return;
+      yield whole ? addresses : addresses.filter((address) => inRange(address, range));
+      if (addresses.length < pageSize) return;
+      after = last;
+    }
+  }
+
+  async count(): Promise<number> {
+    const count = this.prepare("SELECT count(*) FROM subscriber WHERE db = ? AND slot <= 52");
+    return guard(() => Number(count.pluck().get(this.name)));
+  }
+
+  async create(): Promise<void> {
+    guard(() => this.db());
+  }
+
+  async clear(): Promise<void> {
+    guard(() => this.prepare("DELETE FROM subscriber WHERE db = ?").run(this.name));
+  }
+
+  private db(): Database {
+    return this.parts.files.open();
+  }
+
+  private prepare(sql: string): Statement {
+    let statement = this.statements.get(sql);
+    if (!statement) {
+      statement = guard(() => this.db().prepare(sql));
+      this.statements.set(sql, statement);
+    }
+    return statement;
+  }
+
+  /** A typing error shall not make a database that nobody ever reads. */
+  private requireName(): void {
+    if (builtIn.has(this.name)) return;
+    const dir = this.parts.list.path(this.name);
+    if (!statSync(dir, { throwIfNoEntry: false })?.isDirectory()) {
+      throw new PermanentError(
+        `This list has no database ${JSON.stringify(this.name)}; make the directory ${dir} to have one. (#5.3.5)`,
+      );
+    }
+  }
+
+  private update(
+    sign: "+" | "-",
+    entries: readonly Entry[],
+    change: Change,
+    step: (entry: Entry) => boolean,
+  ): number {
+    const now = unixSeconds(this.parts.now());
+    const event = change.event ?? "";
+    const log = this.parts.list.path(this.name, "Log");
+    const apply = (slice: readonly Entry[]): number => {
+      const changed = slice.filter(step);
+      const lines = changed.map((entry) => logLine({ sign, event, ...entry }, now));
+      if (lines.length > 0) appendLog(log, lines.join(""));
+      return changed.length;
+    };
+    let count = 0;
+    guard(() => {
+      const transaction = this.db().transaction(apply);
+      for (let at = 0; at < entries.length; at += changesPerTransaction) {
+        count += transaction.immediate(entries.slice(at, at + changesPerTransaction));
+      }
+    });
+    return count;
+  }
+}
+
+function inRange(address: string, range: HashRange): boolean {
+  const slot = addressSlot(address);
+  return slot >= range.low && slot <= range.high;
+}
+
+function commentOf(change: Change): { comment?: string } {
+  return change.comment === undefined ? {} : { comment: change.comment };
+}
+
+/** Trouble of the database is temporary, and its text names no address. */
+function guard<T>(work: () => T): T {
+  try {
+    return work();
+  } catch (error) {
+    if (sqliteCode(error) === "") throw error;
+    throw new TemporaryError(`List database: ${sqliteCode(error)} ${errorText(error)}. (#4.3.0)`, {
+      cause: error,
+    });
+  }
+}
