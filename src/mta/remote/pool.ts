@@ -1,0 +1,267 @@
+/**
+ * The connections to one destination and the jobs that wait for them. A job is worked through by one
+ * connection; connections are opened while jobs wait, kept for a moment when none does.
+ *
+ * Until a destination has answered once, one attempt is under way for all its jobs, and none waits
+ * long for it; when the attempt fails all of them are told, and those that come within the next
+ * moment too. So a dead site holds no slot. While a session stands, an attempt that fails (a server
+ * that wants no more of us) costs nobody anything.
+ */
+import { type Destination, hostTexts, type Target, targetsOf } from "./mx.ts";
+import {
+  type ConnectionOwner,
+  type ConnectionSettings,
+  type Refusal,
+  SmtpConnection,
+} from "./smtp-connection.ts";
+import type { TimeoutFile } from "./tcpto.ts";
+import type { Job, Outcome, Transaction } from "./transaction.ts";
+
+export interface PoolLimits {
+  /** Connections to one destination. */
+  readonly mostConnections: number;
+  /** How long a failed destination is answered for at once. */
+  readonly badSeconds: number;
+  /** How long a job waits for a destination that has not answered yet. */
+  readonly patienceSeconds: number;
+}
+
+export interface PoolOptions {
+  readonly settings: Omit<ConnectionSettings, "useTls" | "credentials">;
+  readonly limits: PoolLimits;
+  readonly timeouts: TimeoutFile;
+  /** Milliseconds since the epoch. */
+  readonly now: () => number;
+  readonly random: () => number;
+  /** Called when nothing is left: no job, no connection, no memory worth keeping. */
+  readonly empty: () => void;
+}
+
+const noConnection: Outcome = { verdict: "Z", text: hostTexts.connect };
+
+/** One walk through the targets until a session stands. */
+interface Attempt {
+  readonly targets: Target[];
+  outcome: Outcome;
+}
+
+export class Pool implements ConnectionOwner {
+  private readonly destination: Destination;
+  private readonly options: PoolOptions;
+  private readonly waiting: Job[] = [];
+  private readonly current = new Map<SmtpConnection, Job>();
+  private readonly live = new Set<SmtpConnection>();
+  private readonly unused = new Set<SmtpConnection>();
+  private readonly opening = new Map<SmtpConnection, Attempt>();
+  /** Addresses that failed a moment ago, and when: tried last. */
+  private readonly failed = new Map<string, number>();
+  private readonly clearOnly = new Set<string>();
+  private proven = false;
+  private patience: NodeJS.Timeout | undefined;
+  private bad: { readonly outcome: Outcome; readonly until: number } | undefined;
+  /** No more connections than this for now: the server refused another one. */
+  private crowdedUntil = 0;
+
+  constructor(destination: Destination, options: PoolOptions) {
+    this.destination = destination;
+    this.options = options;
+  }
+
+  add(job: Job): void {
+    if (this.bad && this.options.now() < this.bad.until) {
+      job.giveUp(this.bad.outcome);
+      return;
+    }
+    this.bad = undefined;
+    this.waiting.push(job);
+    this.work();
+  }
+
+  /** Settings changed: finish what runs, keep nothing for later. */
+  retire(): void {
+    for (const connection of [...this.unused]) connection.quit();
+  }
+
+  /** Break everything off; every recipient gets an answer. */
+  destroy(outcome: Outcome): void {
+    for (const connection of [...this.opening.keys(), ...this.live]) {
+      this.opening.delete(connection);
+      connection.destroy();
+    }
+    this.failWaiting(outcome);
+  }
+
+  /** Nothing to do, nothing open, nothing worth remembering. */
+  get spent(): boolean {
+    return (
+      this.waiting.length === 0 &&
+      this.live.size === 0 &&
+      this.opening.size === 0 &&
+      !(this.bad && this.options.now() < this.bad.until)
+    );
+  }
+
+  // ---- jobs and connections -----------------------------------------------------------------
+
+  private work(): void {
+    while (this.waiting.length > 0 && this.unused.size > 0) {
+      const [connection] = this.unused;
+      if (!connection) break;
+      this.unused.delete(connection);
+      connection.kick();
+    }
+    const wanted = this.proven && this.live.size > 0 ? this.waiting.length : 1;
+    const room = this.options.limits.mostConnections - this.live.size;
+    const crowded = this.live.size > 0 && this.options.now() < this.crowdedUntil;
+    while (
+      this.waiting.length > 0 &&
+      !crowded &&
+      this.opening.size < Math.min(wanted, room, this.waiting.length)
+    ) {
+      if (!this.openOne()) break;
+    }
+    this.watchPatience();
+  }
+
+  /** Jobs that arrive while a destination is silent are put off rather than held. */
+  private watchPatience(): void {
+    const needed = this.waiting.length > 1 && this.live.size === 0;
+    if (!needed) {
+      clearTimeout(this.patience);
+      this.patience = undefined;
+      return;
+    }
+    this.patience ??= setTimeout(() => {
+      this.patience = undefined;
+      if (this.live.size > 0) return;
+      const rest = this.waiting.splice(1);
+      for (const job of rest) job.giveUp(noConnection);
+    }, this.options.limits.patienceSeconds * 1000);
+  }
+
+  private openOne(): boolean {
+    const now = this.options.now();
+    const all = targetsOf(this.destination, this.options.random);
+    const seconds = Math.floor(now / 1000);
+    this.options.timeouts.refresh();
+    const usable = all.filter((t) => !this.options.timeouts.table.suppressed(t.address, seconds));
+    const recent = (t: Target): number =>
+      now - (this.failed.get(t.address) ?? Number.NEGATIVE_INFINITY) < 60_000 ? 1 : 0;
+    const targets = usable.sort((a, b) => recent(a) - recent(b));
+    return this.tryNext({ targets, outcome: noConnection });
+  }
+
+  private tryNext(attempt: Attempt): boolean {
+    const target = attempt.targets.shift();
+    if (!target) {
+      this.attemptFailed(attempt.outcome);
+      return false;
+    }
+    const connection = new SmtpConnection(
+      target,
+      {
+        ...this.options.settings,
+        useTls: !this.clearOnly.has(target.address),
+        credentials: this.destination.credentials,
+      },
+      this,
+    );
+    this.opening.set(connection, attempt);
+    return true;
+  }
+
+  private attemptFailed(outcome: Outcome): void {
+    const { now, limits } = this.options;
+    if (this.live.size > 0) {
+      this.crowdedUntil = now() + limits.badSeconds * 1000;
+      return;
+    }
+    if (this.opening.size > 0) return;
+    this.proven = false;
+    this.bad = { outcome, until: now() + limits.badSeconds * 1000 };
+    this.failWaiting(outcome);
+    this.options.empty();
+  }
+
+  private failWaiting(outcome: Outcome): void {
+    clearTimeout(this.patience);
+    this.patience = undefined;
+    for (const job of this.waiting.splice(0)) job.giveUp(outcome);
+  }
+
+  // ---- what connections tell ------------------------------------------------------------------
+
+  connected(connection: SmtpConnection): void {
+    const { timeouts } = this.options;
+    if (timeouts.table.connected(connection.target.address)) timeouts.save();
+  }
+
+  established(connection: SmtpConnection): void {
+    this.opening.delete(connection);
+    this.failed.delete(connection.target.address);
+    this.proven = true;
+    this.live.add(connection);
+    connection.kick();
+    this.work();
+  }
+
+  refused(connection: SmtpConnection, refusal: Refusal): void {
+    const attempt = this.opening.get(connection);
+    if (!attempt) return;
+    this.opening.delete(connection);
+    const { target } = connection;
+    const { timeouts, now } = this.options;
+    if (refusal.timedOut) {
+      if (timeouts.table.timedOut(target.address, Math.floor(now() / 1000))) timeouts.save();
+    }
+    if (refusal.tls && !this.clearOnly.has(target.address)) {
+      this.clearOnly.add(target.address);
+      attempt.targets.unshift(target);
+    } else {
+      this.failed.set(target.address, now());
+      if (refusal.outcome) attempt.outcome = refusal.outcome;
+      if (!refusal.tryNext) attempt.targets.length = 0;
+    }
+    this.tryNext(attempt);
+  }
+
+  next(connection: SmtpConnection): Transaction | undefined {
+    for (;;) {
+      const job = this.current.get(connection);
+      const transaction = job?.next();
+      if (transaction) return transaction;
+      if (job) {
+        job.held = false;
+        this.current.delete(connection);
+      }
+      const another = this.waiting.shift();
+      if (!another) return undefined;
+      another.held = true;
+      this.current.set(connection, another);
+    }
+  }
+
+  putBack(transaction: Transaction): void {
+    const { job } = transaction;
+    job.putBack(transaction);
+    if (job.held || this.waiting.includes(job)) return;
+    this.waiting.unshift(job);
+  }
+
+  idle(connection: SmtpConnection): void {
+    this.unused.add(connection);
+  }
+
+  gone(connection: SmtpConnection): void {
+    this.live.delete(connection);
+    this.unused.delete(connection);
+    const job = this.current.get(connection);
+    if (job) {
+      this.current.delete(connection);
+      job.held = false;
+      if (!job.empty) this.waiting.unshift(job);
+    }
+    this.work();
+    if (this.spent) this.options.empty();
+  }
+}

@@ -1,0 +1,102 @@
+/**
+ * One MAIL … final reply on a connection, and the job it belongs to. A job is the work of one slot
+ * for one destination; its transactions go out in order, on one connection at a time. Every
+ * recipient is settled exactly once, by `settle`.
+ */
+import type { WireAddress } from "./wire-address.ts";
+import type { WireBody } from "./wire-body.ts";
+
+/** How one recipient ended. */
+export interface Outcome {
+  readonly verdict: "K" | "Z" | "D";
+  /** Ends in LF, without the letter. */
+  readonly text: string;
+  /** Set when the reply to RCPT decided: the address of the host that refused. */
+  readonly refusedBy?: string;
+  /** Set when RCPT had been accepted: only the message itself failed. */
+  readonly afterRecipients?: boolean;
+}
+
+export interface RemoteAddressee {
+  readonly address: WireAddress;
+  /** What the submitter of the job calls it. */
+  readonly tag: number;
+  accepted: boolean;
+  settled: boolean;
+}
+
+export class Transaction {
+  readonly job: Job;
+  readonly sender: WireAddress;
+  /** Those not settled yet. */
+  addressees: RemoteAddressee[];
+  /** Tries lost with a connection that had carried nothing before. */
+  lost = 0;
+
+  constructor(job: Job, sender: WireAddress, addressees: RemoteAddressee[]) {
+    this.job = job;
+    this.sender = sender;
+    this.addressees = addressees;
+  }
+
+  get utf8(): boolean {
+    return this.sender.utf8 || this.addressees.some((one) => one.address.utf8);
+  }
+
+  settle(one: RemoteAddressee, outcome: Outcome): void {
+    if (one.settled) return;
+    one.settled = true;
+    this.job.settled(one.tag, outcome);
+  }
+
+  settleAll(outcome: Outcome): void {
+    for (const one of this.addressees) this.settle(one, outcome);
+  }
+
+  /** Keep only what still needs an answer, as for a first try. False when nothing is left. */
+  rewind(): boolean {
+    this.addressees = this.addressees.filter((one) => !one.settled);
+    for (const one of this.addressees) one.accepted = false;
+    return this.addressees.length > 0;
+  }
+}
+
+export type SettledHandler = (tag: number, outcome: Outcome) => void;
+
+export class Job {
+  readonly body: WireBody;
+  readonly settled: SettledHandler;
+  /** Last first, so that the next one is popped and a lost one pushed back. */
+  private readonly waiting: Transaction[] = [];
+  /** Whether a connection is working through it. */
+  held = false;
+
+  constructor(body: WireBody, settled: SettledHandler) {
+    this.body = body;
+    this.settled = settled;
+  }
+
+  /** Transactions in the order they are to be sent. */
+  fill(transactions: readonly Transaction[]): void {
+    for (let at = transactions.length - 1; at >= 0; at--) {
+      this.waiting.push(transactions[at] as Transaction);
+    }
+  }
+
+  get empty(): boolean {
+    return this.waiting.length === 0;
+  }
+
+  next(): Transaction | undefined {
+    return this.waiting.pop();
+  }
+
+  putBack(transaction: Transaction): void {
+    this.waiting.push(transaction);
+  }
+
+  /** Nothing more will be tried: every recipient that waits gets this outcome. */
+  giveUp(outcome: Outcome): void {
+    for (let one = this.waiting.pop(); one; one = this.waiting.pop()) one.settleAll(outcome);
+  }
+}
