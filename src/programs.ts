@@ -10,8 +10,11 @@ type Load = () => Promise<Program>;
 export const programs: Readonly<Record<string, Load>> = {
   qmail: async () => (await import("./mta/tools/qmail.ts")).qmail,
   "qmail-queue": async () => (await import("./mta/inject/qmail-queue.ts")).qmailQueue,
+  "qmail-remote": async () => (await import("./mta/remote/qmail-remote.ts")).qmailRemote,
   "qmail-setup": async () => (await import("./mta/start/qmail-setup.ts")).qmailSetup,
   "qmail-start": async () => (await import("./mta/start/qmail-start.ts")).qmailStart,
+  "qmail-tcpok": async () => (await import("./mta/remote/qmail-tcpok.ts")).qmailTcpok,
+  "qmail-tcpto": async () => (await import("./mta/remote/qmail-tcpto.ts")).qmailTcpto,
 };
 
 /** The program of that name, or undefined. */
