@@ -5,6 +5,7 @@
  */
 
 import { asciiLower } from "./address.ts";
+import { trimBlanks } from "./blanks.ts";
 import { PermanentError } from "./errors.ts";
 
 export interface HeaderField {
@@ -26,10 +27,7 @@ export function fieldText(field: HeaderField): string {
 
 /** Value after the colon, unfolded and trimmed, still bytes. */
 export function fieldBytes(field: HeaderField): string {
-  return field.raw
-    .slice(field.raw.indexOf(":") + 1)
-    .replace(/\r?\n[ \t]*/g, " ")
-    .trim();
+  return trimBlanks(field.raw.slice(field.raw.indexOf(":") + 1).replace(/\r?\n[ \t]*/g, " "));
 }
 
 /** Build a field from text. Refuses CR, LF and NUL in `value` (fold with `foldedField`). */
