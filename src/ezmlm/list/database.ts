@@ -18,6 +18,8 @@ export interface PostReservation {
 export interface ListDatabase {
   /** The reservation made under this delivery key; undefined: none, or the list keeps no database. */
   reservedPost(key: string): PostReservation | undefined;
+  /** The highest number ever reserved, and when. */
+  lastReservedPost(): (PostReservation & { readonly seconds: number }) | undefined;
   /** Durable when it returns. Under the list's `lock`. */
   reservePost(key: string, post: PostReservation, seconds: number): void;
   /** Drop reservations older than this; a delivery lives a week. */
@@ -108,6 +110,14 @@ export class ListDatabaseFile implements ListDatabase {
     return this.state()
       ?.prepare<[string], PostReservation>("SELECT number, cumulative FROM post WHERE key = ?")
       .get(key);
+  }
+
+  lastReservedPost(): (PostReservation & { readonly seconds: number }) | undefined {
+    return this.state()
+      ?.prepare<[], PostReservation & { seconds: number }>(
+        "SELECT number, cumulative, at AS seconds FROM post ORDER BY number DESC LIMIT 1",
+      )
+      .get();
   }
 
   reservePost(key: string, post: PostReservation, seconds: number): void {

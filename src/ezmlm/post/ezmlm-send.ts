@@ -1,0 +1,174 @@
+/**
+ * NAME         ezmlm-send - distribute a post to the subscribers of a list
+ * SYNOPSIS     ezmlm-send [-rR] [-H header] [-s lo_hi] DIR
+ * DESCRIPTION  Reads a message and sends it to every subscriber of the list in DIR, with envelope
+ *              sender LIST-return-N-@HOST-@[], so that a bounce tells message and subscriber. N is one
+ *              more than the last; it stands in DIR/num.
+ *              The header gets Mailing-List, List-ID (DIR/listid), the lines of DIR/headeradd and our
+ *              own Delivered-To; fields named in DIR/headerremove, or not named in DIR/headerkeep, go;
+ *              of the Received fields the first stays. With DIR/prefix the Subject is marked, with
+ *              DIR/replytolist answers go to the list. With DIR/rewritefrom, or when the domain of the
+ *              author asks by DMARC to refuse or quarantine such mail, From becomes "NAME via LIST"
+ *              and the author stands in Reply-To (Cc with DIR/replytolist).
+ *              Parts of a type in DIR/mimeremove, or of none in DIR/mimekeep, are left out; with
+ *              DIR/addtrailer the text `trailer` is added.
+ *              With DIR/archived the message is kept in DIR/archive, with DIR/indexed its subject and
+ *              author in the index there; both without prefix, trailer and rewriting.
+ *              A sublist (DIR/sublist names its parent) takes only mail that its parent sent.
+ *              A delivery that is repeated posts once.
+ * OPTIONS      -r  forward all Received fields. -R  only the first (default).
+ *              -H header  sublist: this field proves that a list sent the message, not Mailing-List.
+ *              -s lo_hi, -S lo_hi  only subscribers whose hash (0..52) is in this range.
+ *              -c -C -l -L -q -Q  accepted, without effect.
+ * ENVIRONMENT  SENDER; may be unset in a shell. DNSCACHEIP: name servers to ask instead of the system's.
+ * FILES        num headeradd headerremove headerkeep prefix listid replytolist rewritefrom sublist
+ *              mimeremove mimekeep addtrailer text/trailer archived indexed lock list.db archive/
+ * EXIT CODES   0 sent, `info: qp ID` on stderr. 100 refused: a bounce, a loop, mail of another list,
+ *              not from the parent, no part left. 111 temporary.
+ * STANDARDS    RFC 2045, RFC 2046 (parts), RFC 2047 (encoded words), RFC 9989 (DMARC)
+ * SEE ALSO     ezmlm-store, ezmlm-reject, ezmlm-return, ezmlm-make
+ */
+import { asciiLower, isBounceSender, splitAddress } from "../../lib/address.ts";
+import { PermanentError } from "../../lib/errors.ts";
+import { type ExitCode, SUCCESS } from "../../lib/exit-code.ts";
+import { fieldKey, type HeaderField } from "../../lib/header.ts";
+import { OptionTable, type ParsedOptions } from "../../lib/option.ts";
+import type { Host, Program } from "../../lib/program.ts";
+import { type List, openList } from "../list/list.ts";
+import { readSender } from "../list/sender.ts";
+import { catalogue } from "../reply/texts.ts";
+import type { HashRange } from "../subscribers/subdb.ts";
+import { systemTxt } from "./dmarc.ts";
+import { readIncoming } from "./incoming.ts";
+import { ownDeliveredTo } from "./outgoing-header.ts";
+import { mustRewriteFrom, readPostRules } from "./post-rules.ts";
+import { sendPost } from "./send-post.ts";
+
+const ignored = (letter: string) => ({ letter, help: "no effect", ignored: true });
+
+const options = new OptionTable(
+  "ezmlm-send",
+  [
+    { letter: "r", help: "forward all Received fields" },
+    { letter: "R", help: "forward only the first Received field", negates: "r" },
+    { letter: "H", argument: "header", help: "field that proves the parent list" },
+    { letter: "s", argument: "lo_hi", help: "subscribers with these hashes only" },
+    { letter: "S", argument: "lo_hi", help: "the same" },
+    ..."cClLqQ".split("").map(ignored),
+  ],
+  "DIR",
+);
+
+export const ezmlmSend: Program = {
+  name: "ezmlm-send",
+  usage: options.usage,
+  runAs: (host) => options.parse(host.args).rest[0],
+  async run(host: Host): Promise<ExitCode> {
+    const parsed = options.parse(host.args);
+    const [dir, ...more] = parsed.rest;
+    if (dir === undefined || more.length > 0) throw options.error();
+    const range = hashRange(parsed.value("S") ?? parsed.value("s"));
+    const list = await openList(host, dir);
+    try {
+      await send(host, list, parsed, range);
+    } finally {
+      list.close();
+    }
+    return SUCCESS;
+  },
+};
+
+async function send(
+  host: Host,
+  list: List,
+  parsed: ParsedOptions,
+  range: HashRange | undefined,
+): Promise<void> {
+  const sender = readSender(host);
+  if (sender !== undefined && isBounceSender(sender)) {
+    throw new PermanentError(catalogue(host, list, sender === "" ? "ERR_ANONYMOUS" : "ERR_BOUNCE"));
+  }
+  const parent = list.line("sublist");
+  if (parent !== undefined && sender !== undefined) checkParent(host, list, parent, sender);
+  const message = await readIncoming(host.stdin);
+  try {
+    checkLoop(host, list, message.fields, parent !== undefined, parsed.value("H"));
+    const rewriteFrom = await mustRewriteFrom(
+      list,
+      message.fields,
+      systemTxt(host.env.DNSCACHEIP),
+      (text) => host.stderr.write(`ezmlm-send: warning: ${text}\n`),
+    );
+    const rules = readPostRules(host, list, message.fields, {
+      allReceived: parsed.flag("r") ?? false,
+      isSublist: parent !== undefined,
+      rewriteFrom,
+    });
+    const parentNumber = list.has("archived") ? undefined : numberOfParent(parent, sender);
+    const receipt = await sendPost(host, list, {
+      message,
+      sender: sender ?? "",
+      rules,
+      ...(range ? { range } : {}),
+      ...(parentNumber === undefined ? {} : { parentNumber }),
+    });
+    host.stderr.write(
+      receipt
+        ? `ezmlm-send: info: qp ${receipt.id}\n`
+        : "ezmlm-send: info: nobody is subscribed, nothing queued\n",
+    );
+  } finally {
+    await message.close();
+  }
+}
+
+/** `lo`, `lo_hi` with any single separator; 0..52. */
+function hashRange(text: string | undefined): HashRange | undefined {
+  if (text === undefined) return undefined;
+  const match = /^(\d+)(?:\D(\d+)?)?$/.exec(text);
+  if (!match) throw options.error();
+  const low = Number(match[1]);
+  const high = Math.min(52, match[2] === undefined ? 52 : Number(match[2]));
+  if (low > high) throw options.error();
+  return { low, high };
+}
+
+/** The parent's envelope sender begins with its local part and ends with its host. */
+function checkParent(host: Host, list: List, parent: string, sender: string): void {
+  const own = splitAddress(parent);
+  const { local, domain } = splitAddress(sender);
+  const isParent =
+    (local === own.local || local.startsWith(`${own.local}-`)) &&
+    asciiLower(domain) === asciiLower(own.domain);
+  if (!isParent) throw new PermanentError(catalogue(host, list, "ERR_NOT_PARENT"));
+}
+
+/** N of `PARENT-return-N-…`: so that a bounce of ours names the message the parent knows. */
+function numberOfParent(
+  parent: string | undefined,
+  sender: string | undefined,
+): number | undefined {
+  if (parent === undefined || sender === undefined) return undefined;
+  const lead = `${splitAddress(parent).local}-return-`;
+  const digits = sender.startsWith(lead) ? /^\d{1,15}/.exec(sender.slice(lead.length)) : undefined;
+  return digits ? Number(digits[0]) : undefined;
+}
+
+function checkLoop(
+  host: Host,
+  list: List,
+  fields: readonly HeaderField[],
+  isSublist: boolean,
+  proof: string | undefined,
+): void {
+  const own = ownDeliveredTo("mailing list", list.address).raw;
+  if (fields.some((field) => field.raw === own)) {
+    throw new PermanentError(catalogue(host, list, "ERR_LOOPING"));
+  }
+  const key = asciiLower(
+    (isSublist ? proof : undefined)?.split(":", 1)[0]?.trim() ?? "mailing-list",
+  );
+  const isFromList = fields.some((field) => fieldKey(field) === key);
+  if (isFromList === isSublist) return;
+  throw new PermanentError(catalogue(host, list, isSublist ? "ERR_SUBLIST" : "ERR_MAILING_LIST"));
+}

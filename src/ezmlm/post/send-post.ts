@@ -1,0 +1,206 @@
+/**
+ * One post from stdin to the subscribers: numbered, archived, indexed, queued. What must hold:
+ *
+ *  - a number belongs to one post for ever. Inside a delivery it is reserved in list.db under the
+ *    delivery key before it shows anywhere, so that a re-run after a crash or a full queue takes the
+ *    same number, the same archive file and (by the queue's own key) is queued once;
+ *  - a reservation whose `num` was never written is carried out by the next post that comes (redo);
+ *  - a post the queue refuses for good gives its number back; so does one outside of a delivery,
+ *    which nobody repeats.
+ *
+ * Everything from number to commit happens under the list's `lock`.
+ */
+import { rmSync, statSync } from "node:fs";
+import { quoteAddress } from "../../lib/address.ts";
+import { unixSeconds } from "../../lib/date822.ts";
+import { PermanentError } from "../../lib/errors.ts";
+import { type HeaderField, headerBytes } from "../../lib/header.ts";
+import type { Host } from "../../lib/program.ts";
+import type { QueueReceipt, Submission } from "../../lib/queue-door.ts";
+import { dropIndexEntry, indexEntry, writeIndexEntry } from "../archive/index-line.ts";
+import type { List } from "../list/list.ts";
+import { type ListNumber, readNumber, sizeUnits, writeNumber } from "../list/number.ts";
+import { catalogue } from "../reply/texts.ts";
+import type { HashRange } from "../subscribers/subdb.ts";
+import { ArchiveFile, archivePath, isArchived } from "./archive-file.ts";
+import type { IncomingMessage } from "./incoming.ts";
+import { postHeaders } from "./outgoing-header.ts";
+import { postBody } from "./post-body.ts";
+import type { PostRules } from "./post-rules.ts";
+
+/** Reservations older than this belong to deliveries that are over. */
+const RESERVATION_SECONDS = 60 * 86_400;
+
+export interface Post {
+  readonly message: IncomingMessage;
+  /** Envelope sender, unwrapped; "" when run from a shell without one. */
+  readonly sender: string;
+  readonly rules: PostRules;
+  readonly range?: HashRange;
+  /** A sublist without archive uses the number of its parent in its envelope sender. */
+  readonly parentNumber?: number;
+}
+
+/** Undefined: nobody is subscribed, so there was nothing to queue. */
+export async function sendPost(
+  host: Host,
+  list: List,
+  post: Post,
+): Promise<QueueReceipt | undefined> {
+  return list.withLock("lock", async () => {
+    const sending = new Sending(host, list, post);
+    try {
+      return await sending.run();
+    } catch (error) {
+      sending.abandon(error);
+      throw error;
+    }
+  });
+}
+
+class Sending {
+  private readonly host: Host;
+  private readonly list: List;
+  private readonly post: Post;
+  private readonly before: ListNumber;
+  private readonly number: number;
+  /** Set on a re-run: the cumulative size was counted then. */
+  private readonly reserved: { number: number; cumulative: number } | undefined;
+  private readonly submission: Submission;
+  private archive: ArchiveFile | undefined;
+  private counted = false;
+
+  constructor(host: Host, list: List, post: Post) {
+    this.host = host;
+    this.list = list;
+    this.post = post;
+    this.before = redoNumber(host, list);
+    const prior =
+      host.deliveryKey === undefined ? undefined : list.store.reservedPost(host.deliveryKey);
+    this.reserved = prior && prior.number > 0 ? prior : undefined;
+    this.number = this.reserved?.number ?? this.before.number + 1;
+    this.submission = host.queue.open({ key: "post", urgency: "bulk" });
+  }
+
+  async run(): Promise<QueueReceipt | undefined> {
+    const { list, post, number } = this;
+    const { fields } = post.message;
+    const { headers, body } = post.rules(number);
+    const { outgoing, archived } = postHeaders(fields, headers);
+    if (list.has("archived")) this.openArchive(archived);
+    this.submission.put(headerBytes(outgoing));
+    this.submission.put("\n");
+    const bytes = await this.copyBody(fields, body);
+    const cumulative = this.reserved?.cumulative ?? this.before.cumulative + sizeUnits(bytes);
+    this.archive?.sync();
+    this.record({ number, cumulative });
+    if (list.has("indexed")) {
+      writeIndexEntry(list, indexEntry(number, fields, headers.prefix), {
+        keepLater: this.reserved !== undefined,
+      });
+    }
+    return this.queue();
+  }
+
+  private openArchive(archived: readonly HeaderField[]): void {
+    const path = archivePath(this.list, this.number);
+    if (this.reserved && isArchived(path)) return;
+    this.archive = new ArchiveFile(path);
+    const sender = quoteAddress(this.post.sender).replace(/[\0\r\n]/g, "_");
+    this.archive.put(Buffer.from(`Return-Path: <${sender}>\n`));
+    this.archive.put(headerBytes(archived));
+    this.archive.put(Buffer.from("\n"));
+  }
+
+  /** Bytes of the body as it came in. */
+  private async copyBody(
+    fields: readonly HeaderField[],
+    rules: Parameters<typeof postBody>[1],
+  ): Promise<number> {
+    const { submission, archive } = this;
+    const body = postBody(
+      fields,
+      rules,
+      (bytes) => submission.put(bytes),
+      (bytes) => archive?.put(bytes),
+    );
+    let size = 0;
+    for await (const chunk of this.post.message.body()) {
+      size += chunk.length;
+      body.push(chunk);
+      if (submission.full) await submission.drained();
+    }
+    body.end();
+    if (!body.hasParts) {
+      throw new PermanentError(catalogue(this.host, this.list, "ERR_BAD_ALL"));
+    }
+    return size;
+  }
+
+  /** From here on the number is this post's: reservation first, then what others see. */
+  private record(value: ListNumber): void {
+    const { host, list } = this;
+    const now = unixSeconds(host.now());
+    if (host.deliveryKey !== undefined && !this.reserved) {
+      list.store.forgetPosts(now - RESERVATION_SECONDS);
+      list.store.reservePost(host.deliveryKey, value, now);
+    }
+    this.archive?.publish();
+    if (value.number > this.before.number) {
+      writeNumber(list, value);
+      this.counted = true;
+    }
+  }
+
+  private async queue(): Promise<QueueReceipt | undefined> {
+    const { list, post, submission } = this;
+    const { local, host } = list;
+    submission.from(`${local}-return-${post.parentNumber ?? this.number}-@${host}-@[]`);
+    let recipients = 0;
+    for await (const batch of list.db().each(post.range)) {
+      for (const address of batch) {
+        // `@domain` lets a domain post; it is nobody to write to.
+        if (address.startsWith("@")) continue;
+        submission.to(address);
+        recipients++;
+      }
+      if (submission.full) await submission.drained();
+    }
+    if (recipients === 0) {
+      submission.abort();
+      return undefined;
+    }
+    return submission.commit();
+  }
+
+  /** Something failed: nothing is queued. Who may come again keeps the number, others give it back. */
+  abandon(error: unknown): void {
+    const { host, list, number } = this;
+    this.submission.abort();
+    this.archive?.abort();
+    const isFinal = error instanceof PermanentError;
+    if (!this.counted || (host.deliveryKey !== undefined && !isFinal)) return;
+    writeNumber(list, this.before);
+    rmSync(archivePath(list, number), { force: true });
+    if (list.has("indexed")) dropIndexEntry(list, number);
+    if (host.deliveryKey !== undefined) {
+      list.store.reservePost(host.deliveryKey, { number: 0, cumulative: 0 }, 0);
+    }
+  }
+}
+
+/**
+ * `num`, after carrying out what a crash left between a reservation and `num`: then the last
+ * reserved number is the next one and `num` was not written since.
+ */
+function redoNumber(host: Host, list: List): ListNumber {
+  const value = readNumber(list);
+  if (host.deliveryKey === undefined) return value;
+  const last = list.store.lastReservedPost();
+  if (!last || last.number !== value.number + 1) return value;
+  const written = statSync(list.path("num"), { throwIfNoEntry: false })?.mtimeMs ?? 0;
+  if (Math.floor(written / 1000) > last.seconds) return value;
+  const redone = { number: last.number, cumulative: last.cumulative };
+  writeNumber(list, redone);
+  return redone;
+}

@@ -1,0 +1,120 @@
+import { describe, expect, test } from "vitest";
+import { PermanentError, TemporaryError } from "../../../src/lib/errors.ts";
+import { bareList } from "../../support/bare-list.ts";
+import { RecorderQueue } from "../../support/ezmlm.ts";
+
+const G1 = `Return-Path: <joe@example.com>
+Delivered-To: joe-list@lists.example.org
+Received: (qmail 1 invoked by uid 1); 14 Nov 2023 22:13:20 -0000
+Received: from there by here; 14 Nov 2023 22:13:19 -0000
+Date: Tue, 14 Nov 2023 22:13:18 +0000
+From: "Joe User" <joe-list@example.com>
+To: joe-list@lists.example.org
+Reply-To: joe@reply.example
+Subject: Re: Hello World
+Message-ID: <1@example.com>
+Precedence: normal
+List-Unsubscribe: <mailto:x@y.z>
+
+Body line 1
+Body line 2
+`;
+const env = { SENDER: "joe@example.com" };
+
+describe("ezmlm-send, a plain post (golden G1)", () => {
+  test("header, body and envelope are those of ezmlm", async () => {
+    const list = await bareList();
+    const ran = await list.run("ezmlm-send", { env, stdin: G1 });
+    expect([ran.code, ran.stderr]).toEqual([0, "ezmlm-send: info: qp 1\n"]);
+    const mail = ran.mails[0];
+    expect(mail?.sender).toBe("joe-list-return-1-@lists.example.org-@[]");
+    expect(mail?.recipients).toEqual(["ann@example.net", "bob@example.net"]);
+    expect(
+      mail?.bytes.toString(),
+    ).toBe(`Mailing-List: contact joe-list-help@lists.example.org; run by ezmlm
+Sender: <joe-list@lists.example.org>
+Precedence: bulk
+X-No-Archive: yes
+List-Post: <mailto:joe-list@lists.example.org>
+List-Help: <mailto:joe-list-help@lists.example.org>
+List-Unsubscribe: <mailto:joe-list-unsubscribe@lists.example.org>
+List-Subscribe: <mailto:joe-list-subscribe@lists.example.org>
+Delivered-To: mailing list joe-list@lists.example.org
+Delivered-To: joe-list@lists.example.org
+Received: (qmail 1 invoked by uid 1); 14 Nov 2023 22:13:20 -0000
+Date: Tue, 14 Nov 2023 22:13:18 +0000
+From: "Joe User" <joe-list@example.com>
+To: joe-list@lists.example.org
+Reply-To: joe@reply.example
+Subject: Re: Hello World
+Message-ID: <1@example.com>
+
+Body line 1
+Body line 2
+`);
+  });
+
+  test("archive, index and num are those of ezmlm", async () => {
+    const list = await bareList();
+    await list.run("ezmlm-send", { env, stdin: G1 });
+    expect(list.read("archive/0/01")).toBe(`Return-Path: <joe@example.com>
+Delivered-To: mailing list joe-list@lists.example.org
+${G1.split("\n").slice(1, 10).join("\n")}
+
+Body line 1
+Body line 2
+`);
+    expect(list.mode("archive/0/01")).toBe(0o744);
+    expect(list.read("num")).toBe("1:0\n");
+    expect(list.read("archive/0/index")).toBe(
+      "1: ooglnecamlenokomobla Re: Hello World\n" +
+        "\t14 Nov 2023 22:13:20 -0000;pjemhgnfechpnpnhdnik Joe User\n",
+    );
+  });
+});
+
+describe("ezmlm-send in a delivery that is repeated", () => {
+  const queue = () => new RecorderQueue();
+
+  test("posts once, with the same number, archive and index", async () => {
+    const list = await bareList();
+    const shared = queue();
+    const run = (deliveryKey: string, stdin = G1) =>
+      list.run("ezmlm-send", { env, stdin, queue: shared, deliveryKey });
+    await run("7.1");
+    const again = await run("7.1");
+    expect(again.code).toBe(0);
+    expect(shared.mails).toHaveLength(1);
+    expect(list.read("num")).toBe("1:0\n");
+    expect(list.read("archive/0/index").match(/^\d+:/gm)).toEqual(["1:"]);
+  });
+
+  test("keeps its number over a full queue, while another post goes on", async () => {
+    const list = await bareList();
+    const full = queue();
+    full.refuse = new TemporaryError("qq write error or disk full (#4.3.0)");
+    const first = await list.run("ezmlm-send", { env, stdin: G1, queue: full, deliveryKey: "7.1" });
+    expect(first.code).toBe(111);
+    const other = G1.replace("Re: Hello World", "Other");
+    const second = await list.run("ezmlm-send", { env, stdin: other, deliveryKey: "8.1" });
+    expect(second.mails[0]?.sender).toContain("-return-2-");
+    const retry = await list.run("ezmlm-send", { env, stdin: G1, deliveryKey: "7.1" });
+    expect(retry.mails[0]?.sender).toContain("-return-1-");
+    expect(list.read("num")).toBe("2:0\n");
+    expect(list.read("archive/0/index").match(/^\d+: \S+ .*/gm)).toEqual([
+      "1: ooglnecamlenokomobla Re: Hello World",
+      expect.stringMatching(/^2: [a-p]{20} Other$/),
+    ]);
+  });
+
+  test("gives the number back when the queue refuses for good", async () => {
+    const list = await bareList();
+    const shut = queue();
+    shut.refuse = new PermanentError("mail server permanently rejected message (#5.3.0)");
+    const ran = await list.run("ezmlm-send", { env, stdin: G1, queue: shut, deliveryKey: "7.1" });
+    expect(ran.code).toBe(100);
+    expect([list.read("num"), list.has("archive/0/01")]).toEqual(["0:0\n", false]);
+    const next = await list.run("ezmlm-send", { env, stdin: G1, deliveryKey: "8.1" });
+    expect(next.mails[0]?.sender).toContain("-return-1-");
+  });
+});
