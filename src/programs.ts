@@ -8,6 +8,9 @@ type Load = () => Promise<Program>;
 
 /** One row per program; kept in alphabetical order. */
 export const programs: Readonly<Record<string, Load>> = {
+  "ezmlm-return": async () => (await import("./ezmlm/bounces/ezmlm-return.ts")).ezmlmReturn,
+  "ezmlm-send": async () => (await import("./ezmlm/post/ezmlm-send.ts")).ezmlmSend,
+  "ezmlm-weed": async () => (await import("./ezmlm/bounces/ezmlm-weed.ts")).ezmlmWeed,
   qmail: async () => (await import("./mta/tools/qmail.ts")).qmail,
   "qmail-queue": async () => (await import("./mta/inject/qmail-queue.ts")).qmailQueue,
   "qmail-remote": async () => (await import("./mta/remote/qmail-remote.ts")).qmailRemote,

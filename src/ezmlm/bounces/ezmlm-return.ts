@@ -1,0 +1,169 @@
+/**
+ * NAME         ezmlm-return - record bounces of a list
+ * SYNOPSIS     ezmlm-return [-dD] DIR
+ * DESCRIPTION  Handles mail to LIST-return-...: the bounces of posts, warnings and probes. Stands in
+ *              DIR/bouncer (and with -d in DIR/digest/bouncer) after ezmlm-weed.
+ *              A bounce of post N for a subscriber is kept, once; further numbers are added to the
+ *              subscriber's list of lost messages. The report of qmail-send on a post whose sender
+ *              was not expanded, or a delivery status notification, names its recipients itself.
+ *              A bounce of a warning is kept for ezmlm-warn, which sends a probe; a bounce of a probe
+ *              removes the subscriber. Bounces of answers are dropped. Addresses that are no
+ *              subscribers are ignored.
+ * OPTIONS      -d  the digest list. -D  the main list (default).
+ * ENVIRONMENT  SENDER, DEFAULT (required).
+ * FILES        DIR/bounce/, DIR/digest/bounce/, lockbounce beside them, Log.
+ * EXIT CODES   99 done, or nothing to do. 100 the address is none of ours. 111 temporary.
+ * SECURITY     Warnings and probes are recognised by a cookie that is valid for 3,000,000 seconds.
+ * BUGS         Addresses of clusters of lists (receipt-, m-, g-) are refused.
+ * SEE ALSO     ezmlm-warn, ezmlm-weed, ezmlm-send
+ */
+import { quoteAddress } from "../../lib/address.ts";
+import { unixSeconds } from "../../lib/date822.ts";
+import { PermanentError } from "../../lib/errors.ts";
+import { type ExitCode, STOP } from "../../lib/exit-code.ts";
+import { OptionTable } from "../../lib/option.ts";
+import type { Host, Program } from "../../lib/program.ts";
+import { checkCookie } from "../list/cookie.ts";
+import { type List, openList } from "../list/list.ts";
+import { readSender } from "../list/sender.ts";
+import { firstBytes, readIncoming } from "../post/incoming.ts";
+import type { SubscriberDb } from "../subscribers/subdb.ts";
+import { BounceStore } from "./bounce-store.ts";
+import { contentTypeOf, deliveryStatus } from "./delivery-status.ts";
+import { qsbmfRecipients } from "./qsbmf.ts";
+import { parseReturnAddress, type ReturnAddress } from "./return-address.ts";
+
+/** Seconds a warning or a probe may take to come back. */
+const COOKIE_SECONDS = 3_000_000;
+/** Bytes of a report that are searched for recipients. */
+const REPORT_LIMIT = 1024 * 1024;
+
+const options = new OptionTable(
+  "ezmlm-return",
+  [
+    { letter: "d", help: "the digest list" },
+    { letter: "D", help: "the main list", negates: "d" },
+  ],
+  "DIR",
+);
+
+export const ezmlmReturn: Program = {
+  name: "ezmlm-return",
+  usage: options.usage,
+  async run(host: Host): Promise<ExitCode> {
+    const parsed = options.parse(host.args);
+    const [dir, ...more] = parsed.rest;
+    if (dir === undefined || more.length > 0) throw options.error();
+    const list = await openList(host, dir);
+    try {
+      return await new Bounce(host, list, parsed.flag("d") ?? false).run();
+    } finally {
+      list.close();
+    }
+  },
+};
+
+class Bounce {
+  private readonly host: Host;
+  private readonly list: List;
+  private readonly workdir: string[];
+  private readonly db: SubscriberDb;
+  private readonly store: BounceStore;
+  private readonly sender: string;
+
+  constructor(host: Host, list: List, digest: boolean) {
+    this.host = host;
+    this.list = list;
+    this.workdir = digest ? ["digest"] : [];
+    this.db = list.db(digest ? "digest" : "");
+    this.store = new BounceStore(list.path(...this.workdir, "bounce"));
+    const sender = readSender(host);
+    if (sender === undefined) throw new PermanentError("SENDER is not set. (#5.3.5)");
+    this.sender = sender;
+  }
+
+  async run(): Promise<ExitCode> {
+    const part = this.host.env.DEFAULT;
+    if (part === undefined) throw new PermanentError("DEFAULT is not set. (#5.3.5)");
+    const address = parseReturnAddress(part);
+    switch (address.kind) {
+      case "trash":
+        return STOP;
+      case "probe":
+        await this.probe(address);
+        return STOP;
+      case "warn":
+        await this.warning(address);
+        return STOP;
+      case "post":
+        for (const recipient of address.recipients) {
+          if (await this.lost(recipient, address.number)) break;
+        }
+        return STOP;
+      case "report":
+        for (const recipient of await this.reported()) await this.lost(recipient, address.number);
+        return STOP;
+      default:
+        return address satisfies never;
+    }
+  }
+
+  private locked<T>(work: () => Promise<T>): Promise<T> {
+    return this.list.withLock([...this.workdir, "lockbounce"].join("/"), work);
+  }
+
+  /** A subscriber did not get a post. False when the address is none. */
+  private async lost(recipient: string, number: number): Promise<boolean> {
+    const stored = await this.db.has(recipient);
+    if (stored === undefined) return false;
+    // An entry `@domain` stands for addresses it does not name.
+    const address = stored.startsWith("@") ? recipient : stored;
+    await this.locked(async () => {
+      // The bounce before the number: a crash between the two must not leave numbers without a bounce.
+      if (this.store.numbers(address) === undefined) await this.keep("first", address);
+      this.store.addNumber(address, number);
+    });
+    return true;
+  }
+
+  private keep(kind: "first" | "warning", address: string): Promise<void> {
+    return this.store.keep({
+      kind,
+      address,
+      sender: quoteAddress(this.sender),
+      input: this.host.stdin,
+      now: this.host.now(),
+      pid: this.host.pid,
+    });
+  }
+
+  private isGenuine(address: ReturnAddress & { kind: "warn" | "probe" }, action: string): boolean {
+    const age = unixSeconds(this.host.now()) - Number(address.seconds);
+    const subject = { action, date: address.seconds, address: address.recipient };
+    return age >= 0 && age <= COOKIE_SECONDS && checkCookie(this.list, subject, address.cookie);
+  }
+
+  private async warning(address: ReturnAddress & { kind: "warn" | "probe" }): Promise<void> {
+    if (!this.isGenuine(address, "W")) return;
+    if ((await this.db.has(address.recipient)) === undefined) return;
+    await this.locked(() => this.keep("warning", address.recipient));
+  }
+
+  private async probe(address: ReturnAddress & { kind: "warn" | "probe" }): Promise<void> {
+    if (!this.isGenuine(address, "P")) return;
+    await this.db.remove(address.recipient, { event: "probe" });
+  }
+
+  private async reported(): Promise<string[]> {
+    const message = await readIncoming(this.host.stdin);
+    try {
+      const body = await firstBytes(message, REPORT_LIMIT);
+      const recipients = qsbmfRecipients(body);
+      if (recipients) return recipients;
+      const statuses = deliveryStatus(contentTypeOf(message.fields), body) ?? [];
+      return statuses.filter((each) => each.action === "failed").map((each) => each.recipient);
+    } finally {
+      await message.close();
+    }
+  }
+}
