@@ -115,7 +115,7 @@ function processHost(args: readonly string[], root: string): Host {
 async function dropRights(program: Program, host: Host): Promise<Host> {
   const path = host.uid === 0 ? program.runAs?.(host) : undefined;
   if (path === undefined) return host;
-  const { ownerFor } = await import("./mta/start/one-uid.ts");
+  const { ownerFor } = await import("./lib/one-uid.ts");
   const owner = ownerFor(resolve(host.cwd, path), host);
   process.setgroups?.([owner.gid]);
   process.setgid?.(owner.gid);

@@ -6,7 +6,7 @@ import { spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
 import { dirname } from "node:path";
 import { TemporaryError } from "../../lib/errors.ts";
-import type { Owner } from "./one-uid.ts";
+import type { Owner } from "../../lib/one-uid.ts";
 
 /** x: enter the directory or run the file; r: read; w: write into the directory. */
 export type Need = readonly [test: "x" | "r" | "w", path: string];

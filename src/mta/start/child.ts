@@ -7,6 +7,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { join } from "node:path";
 import type { Duplex } from "node:stream";
+import type { Owner } from "../../lib/one-uid.ts";
 import type { Environment } from "../../lib/program.ts";
 import { Channel } from "../channel/channel.ts";
 import {
@@ -17,7 +18,6 @@ import {
   writeControl,
 } from "../channel/messages.ts";
 import { addressText, type Bound } from "./listen.ts";
-import type { Owner } from "./one-uid.ts";
 import type { ProcessRow } from "./partition.ts";
 
 /** What all children have in common. */

@@ -13,7 +13,7 @@ import {
   readdirSync,
 } from "node:fs";
 import { isErrno } from "../../lib/errors.ts";
-import type { Owner } from "./one-uid.ts";
+import type { Owner } from "../../lib/one-uid.ts";
 
 /** Deeper directories are entered only when they are root's: archives hold very many files. */
 const fullDepth = 2;

@@ -2,8 +2,9 @@
  * Which uid each part of this installation has (design 3). Decided once, at set-up and again at start,
  * from the same facts, so both come to the same answer.
  */
+
+import { type Accounts, findAccounts, type Owner, oneUid } from "../../lib/one-uid.ts";
 import type { Host } from "../../lib/program.ts";
-import { type Accounts, findAccounts, type Owner, oneUid } from "./one-uid.ts";
 import type { ProcessRow } from "./partition.ts";
 
 export interface Identities {

@@ -14,7 +14,7 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { TemporaryError } from "../../lib/errors.ts";
-import type { Owner } from "./one-uid.ts";
+import type { Owner } from "../../lib/one-uid.ts";
 
 export class HomeMaker {
   /** Names of what was missing, as given. */

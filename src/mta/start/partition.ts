@@ -3,8 +3,9 @@
  * write, what they are to qmail-send. qmail-start starts exactly these rows, in this order; tests
  * assert that what runs is what stands here.
  */
+
+import type { AccountName } from "../../lib/one-uid.ts";
 import type { Role } from "../channel/messages.ts";
-import type { AccountName } from "./one-uid.ts";
 
 export interface ProcessRow {
   /** `dist/NAME.entry.js` is what runs. */

@@ -5,10 +5,10 @@
  */
 import { statSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { type Account, findAccount } from "../../lib/account.ts";
-import { Control } from "../../lib/control.ts";
-import { isErrno, TemporaryError } from "../../lib/errors.ts";
-import type { Host } from "../../lib/program.ts";
+import { type Account, findAccount } from "./account.ts";
+import { Control } from "./control.ts";
+import { isErrno, TemporaryError } from "./errors.ts";
+import type { Host } from "./program.ts";
 
 export interface Owner {
   readonly uid: number;
