@@ -6,6 +6,7 @@ import { spawn } from "node:child_process";
 import {
   chmodSync,
   existsSync,
+  lchownSync,
   mkdirSync,
   mkdtempSync,
   readdirSync,
@@ -337,6 +338,8 @@ export async function makeList(
     args: [...switches, dir, dot, local, host],
   });
   if (made.code !== 0) throw new Error(`ezmlm-make: ${made.code} ${made.stderr}`);
+  // As root the list was given to the account list mail has; the programs under test run as we do.
+  if (process.getuid?.() === 0) chownTree(dir);
   return {
     home,
     dir,
@@ -355,6 +358,14 @@ export async function makeList(
     read: (name) => readFileSync(join(dir, name), "utf8"),
     has: (name) => existsSync(join(dir, name)),
   };
+}
+
+function chownTree(path: string): void {
+  for (const entry of readdirSync(path, { withFileTypes: true })) {
+    if (entry.isDirectory()) chownTree(join(path, entry.name));
+    else lchownSync(join(path, entry.name), 0, 0);
+  }
+  lchownSync(path, 0, 0);
 }
 
 /** Assert header fields by taking each away, in any order; `end()` fails on those nobody expected. */

@@ -3,7 +3,7 @@
  * text files. Opened when first needed and by the owner of DIR alone: a file made by root would lock
  * the owner out. All SQL about lists stands here and in `subscribers/sqlite-db.ts`.
  */
-import { statfsSync, statSync } from "node:fs";
+import { closeSync, openSync, statfsSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { errorText, PermanentError, TemporaryError } from "../../lib/errors.ts";
 import { type Database, type Migration, openDatabase } from "../../lib/sqlite.ts";
@@ -95,6 +95,8 @@ export class ListDatabaseFile implements ListDatabase {
           `${this.dir} is on a network file system; make the list with ezmlm-make -6 std. (#4.3.5)`,
         );
       }
+      // SQLite would ask the umask for the mode; its side files copy ours.
+      closeSync(openSync(path, "a", 0o600));
       const db = openDatabase(path, steps, { busyMilliseconds: 30_000 });
       this.files.set(name, db);
       return db;
