@@ -13,6 +13,7 @@ export const programs: Readonly<Record<string, Load>> = {
   "ezmlm-send": async () => (await import("./ezmlm/post/ezmlm-send.ts")).ezmlmSend,
   "ezmlm-weed": async () => (await import("./ezmlm/bounces/ezmlm-weed.ts")).ezmlmWeed,
   qmail: async () => (await import("./mta/tools/qmail.ts")).qmail,
+  "qmail-inject": async () => (await import("./mta/inject/qmail-inject.ts")).qmailInject,
   "qmail-queue": async () => (await import("./mta/inject/qmail-queue.ts")).qmailQueue,
   "qmail-remote": async () => (await import("./mta/remote/qmail-remote.ts")).qmailRemote,
   "qmail-setup": async () => (await import("./mta/start/qmail-setup.ts")).qmailSetup,

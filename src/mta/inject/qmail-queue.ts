@@ -36,7 +36,7 @@ export const qmailQueue: Program = {
   name: "qmail-queue",
   usage: "qmail-queue",
   async run(host) {
-    const submission = new DropQueue(host, host.env.QMAILDELIVERY ?? "").open({ key: "queue" });
+    const submission = new DropQueue(host, host.env.QMAILDELIVERY ?? "").open();
     let timer: NodeJS.Timeout | undefined;
     const tooLong = new Promise<ExitCode>((resolve) => {
       timer = setTimeout(() => resolve(TIMEOUT), lifetimeSeconds * 1000);
