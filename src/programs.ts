@@ -17,6 +17,7 @@ export const programs: Readonly<Record<string, Load>> = {
   "qmail-queue": async () => (await import("./mta/inject/qmail-queue.ts")).qmailQueue,
   "qmail-remote": async () => (await import("./mta/remote/qmail-remote.ts")).qmailRemote,
   "qmail-setup": async () => (await import("./mta/start/qmail-setup.ts")).qmailSetup,
+  "qmail-smtpd": async () => (await import("./mta/smtpd/qmail-smtpd.ts")).qmailSmtpd,
   "qmail-start": async () => (await import("./mta/start/qmail-start.ts")).qmailStart,
   "qmail-tcpok": async () => (await import("./mta/remote/qmail-tcpok.ts")).qmailTcpok,
   "qmail-tcpto": async () => (await import("./mta/remote/qmail-tcpto.ts")).qmailTcpto,
