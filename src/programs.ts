@@ -9,6 +9,7 @@ type Load = () => Promise<Program>;
 /** One row per program; kept in alphabetical order. */
 export const programs: Readonly<Record<string, Load>> = {
   "ezmlm-make": async () => (await import("./ezmlm/make/ezmlm-make.ts")).ezmlmMake,
+  "ezmlm-manage": async () => (await import("./ezmlm/manage/ezmlm-manage.ts")).ezmlmManage,
   "ezmlm-return": async () => (await import("./ezmlm/bounces/ezmlm-return.ts")).ezmlmReturn,
   "ezmlm-send": async () => (await import("./ezmlm/post/ezmlm-send.ts")).ezmlmSend,
   "ezmlm-weed": async () => (await import("./ezmlm/bounces/ezmlm-weed.ts")).ezmlmWeed,
