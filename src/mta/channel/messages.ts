@@ -179,7 +179,11 @@ export type WorkerMessage =
   // worker -> lspawn
   | { type: "ready" }
   | { type: "result"; report: Report }
-  | { type: "heartbeat" };
+  | { type: "heartbeat" }
+  /** The delivery has program lines and holds the worker alone until its result. */
+  | { type: "exclusive"; delivery: number }
+  /** Not begun, give it to another worker; `program`: because it has program lines itself. */
+  | { type: "back"; delivery: number; program: boolean };
 
 // ---- admin: qmail-qread, qmail-qstat, backup ------------------------------------------------
 
@@ -496,6 +500,15 @@ export function writeWorker(out: FrameWriter, m: WorkerMessage): void {
     case "heartbeat":
       out.begin(35);
       break;
+    case "exclusive":
+      out.begin(36).u53(m.delivery);
+      break;
+    case "back":
+      out
+        .begin(37)
+        .u53(m.delivery)
+        .u8(m.program ? 1 : 0);
+      break;
     default:
       m satisfies never;
   }
@@ -542,6 +555,10 @@ export function readWorker(f: Frame): WorkerMessage {
       return { type: "result", report: readReport(f) };
     case 35:
       return { type: "heartbeat" };
+    case 36:
+      return { type: "exclusive", delivery: f.u53() };
+    case 37:
+      return { type: "back", delivery: f.u53(), program: f.u8() !== 0 };
     default:
       throw new FrameError(`unknown worker message ${f.type}`);
   }

@@ -1,0 +1,34 @@
+/** Limits of local delivery, in one place. Times in milliseconds. */
+
+/** How often a worker says that its event loop turns. */
+export const HEARTBEAT_MS = 5000;
+
+export interface WorkerLimits {
+  /** Workers of one uid at a time; all but one of them may be held by program lines. */
+  readonly perUid: number;
+  /** Workers of all uids: each costs about 50 MB. */
+  readonly total: number;
+  /** Deliveries to files and forwards under way in one worker. */
+  readonly perWorker: number;
+  /** A worker without work for this long is told to stop. */
+  readonly idleMs: number;
+  /** A worker silent for this long is killed. A turn of the event loop that long is a hang. */
+  readonly silenceMs: number;
+  /** A delivery that takes longer costs its worker. Must exceed DELIVERY_SECONDS of the worker. */
+  readonly deadlineMs: number;
+  /** A line that killed this many workers runs as commands from then on. */
+  readonly killsForgiven: number;
+  /** Heap of a worker, megabytes. */
+  readonly heapMegabytes: number;
+}
+
+export const workerLimits: WorkerLimits = {
+  perUid: 4,
+  total: 40,
+  perWorker: 64,
+  idleMs: 60_000,
+  silenceMs: 120_000,
+  deadlineMs: 3_600_000,
+  killsForgiven: 2,
+  heapMegabytes: 512,
+};

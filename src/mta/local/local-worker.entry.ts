@@ -1,0 +1,85 @@
+/**
+ * The process of a local worker: started by qmail-lspawn with the uid and gid of a user, talks to it on
+ * descriptor 3 and leaves when that closes. Fetches bodies from, and hands mail to, queue/deliver.
+ */
+import { Socket } from "node:net";
+import { hostname, tmpdir } from "node:os";
+import { join } from "node:path";
+import { findProgram } from "../../programs.ts";
+import { Channel } from "../channel/channel.ts";
+import {
+  PROTOCOL_VERSION,
+  readWorker,
+  SMALL_BODY,
+  type WorkerMessage,
+  writeWorker,
+} from "../channel/messages.ts";
+import { connectQueue } from "../channel/queue-client.ts";
+import { BodyCache } from "./body-cache.ts";
+import { HEARTBEAT_MS } from "./limits.ts";
+import { MaildirNames, MaildirWriter } from "./maildir.ts";
+import { StoredMessage } from "./stored-message.ts";
+import { Worker } from "./worker.ts";
+
+// Files of a delivery, and what its commands make, are the user's alone (qmail reference 8.1).
+process.umask(0o077);
+// qmail-lspawn says when to stop; a terminal's signals reach the whole group.
+for (const signal of ["SIGTERM", "SIGINT", "SIGHUP", "SIGALRM", "SIGQUIT"] as const) {
+  process.on(signal, () => {});
+}
+
+let worker: Worker | undefined;
+
+function leave(code: number): void {
+  worker?.abort();
+  channel.flush();
+  // Programs of deliveries get SIGTERM first; nobody waits for the reports any more.
+  setTimeout(() => process.exit(code), code === 0 ? 0 : 100);
+}
+
+async function serve(welcome: Extract<WorkerMessage, { type: "welcome" }>): Promise<void> {
+  const { queueHome, root, defaultDelivery } = welcome;
+  const queue = await connectQueue(join(queueHome, "queue", "deliver"), welcome.capability, {
+    closed: () => leave(111),
+  });
+  const now = (): Date => new Date();
+  const directory = process.env.TMPDIR || tmpdir();
+  const env = { ...process.env };
+  worker = new Worker({
+    site: {
+      findProgram,
+      queue,
+      home: queueHome,
+      root,
+      uid: process.getuid?.() ?? 0,
+      gid: process.getgid?.() ?? 0,
+      pid: process.pid,
+      env,
+      maildirs: new MaildirWriter(new MaildirNames(process.pid, hostname()), now),
+      now,
+    },
+    bodies: new BodyCache((message, token, sizeBytes) =>
+      StoredMessage.from(queue.fetch(message, token, sizeBytes), directory, SMALL_BODY),
+    ),
+    defaultDelivery,
+    send: (message) => channel.send(message),
+    stopped: () => leave(0),
+  });
+  setInterval(() => channel.send({ type: "heartbeat" }), HEARTBEAT_MS);
+  channel.send({ type: "ready" });
+}
+
+const channel = new Channel<WorkerMessage, WorkerMessage>(
+  new Socket({ fd: 3, readable: true, writable: true }),
+  writeWorker,
+  readWorker,
+  {
+    message(message) {
+      if (message.type !== "welcome") worker?.receive(message);
+      else if (message.version !== PROTOCOL_VERSION) leave(111);
+      else
+        serve({ ...message, capability: Buffer.from(message.capability) }).catch(() => leave(111));
+    },
+    closed: () => leave(111),
+  },
+);

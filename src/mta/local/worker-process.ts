@@ -1,0 +1,164 @@
+/**
+ * A worker as qmail-lspawn sees it: the process, its channel, the deliveries it holds and how long it
+ * has been silent. Whatever ends it, every delivery it held comes back through `lost`.
+ */
+import { type ChildProcess, spawn } from "node:child_process";
+import type { Duplex } from "node:stream";
+import { Channel } from "../channel/channel.ts";
+import {
+  PROTOCOL_VERSION,
+  type Report,
+  readWorker,
+  type WorkerMessage,
+  writeWorker,
+} from "../channel/messages.ts";
+import type { WorkerLimits } from "./limits.ts";
+
+export type Run = Extract<WorkerMessage, { type: "run" }>;
+
+/** How to start workers. */
+export interface WorkerStart {
+  readonly node: string;
+  /** `dist/local-worker.entry.js` */
+  readonly entry: string;
+  readonly env: Readonly<Record<string, string | undefined>>;
+  /** Whether uid and gid can be set: we are root. */
+  readonly setsIds: boolean;
+  readonly welcome: Omit<Extract<WorkerMessage, { type: "welcome" }>, "capability" | "type">;
+}
+
+export interface WorkerEvents {
+  ready(): void;
+  result(report: Report): void;
+  exclusive(run: Run): void;
+  back(run: Run, program: boolean): void;
+  /** Once, at the end; `runs` got no result. `occupant`: the one that held the worker alone. */
+  lost(runs: Run[], occupant: Run | undefined): void;
+}
+
+export class WorkerProcess {
+  readonly runs = new Map<number, { run: Run; since: number }>();
+  /** The delivery that holds the worker alone, or was sent to do so. */
+  occupant: Run | undefined;
+  /** When the last delivery ended, for the idle limit. */
+  idleSince: number;
+  ready = false;
+  ending = false;
+  private readonly child: ChildProcess;
+  private readonly channel: Channel<WorkerMessage, WorkerMessage>;
+  private readonly events: WorkerEvents;
+  private heardAt: number;
+  private exited = false;
+  private over = false;
+
+  constructor(
+    start: WorkerStart,
+    identity: { uid: number; gid: number },
+    capability: Buffer,
+    limits: WorkerLimits,
+    now: number,
+    events: WorkerEvents,
+  ) {
+    this.events = events;
+    this.idleSince = now;
+    this.heardAt = now;
+    // setgroups(0), setgid, setuid: exactly one group remains.
+    const ids = start.setsIds ? { uid: identity.uid, gid: identity.gid } : {};
+    this.child = spawn(start.node, [`--max-old-space-size=${limits.heapMegabytes}`, start.entry], {
+      ...ids,
+      cwd: "/",
+      env: start.env,
+      stdio: ["ignore", "ignore", "inherit", "pipe"],
+    });
+    this.child.on("error", () => this.kill());
+    this.child.on("exit", () => {
+      this.exited = true;
+      this.finish();
+    });
+    this.channel = new Channel(this.child.stdio[3] as Duplex, writeWorker, readWorker, {
+      message: (message) => this.receive(message),
+      closed: () => this.kill(),
+    });
+    this.channel.send({ type: "welcome", capability, ...start.welcome, version: PROTOCOL_VERSION });
+  }
+
+  get pid(): number | undefined {
+    return this.child.pid;
+  }
+
+  run(run: Run, now: number): void {
+    this.runs.set(run.delivery, { run, since: now });
+    this.channel.send(run);
+  }
+
+  /** No new work; it leaves when it has finished. */
+  stop(): void {
+    this.ending = true;
+    this.channel.send({ type: "stop" });
+  }
+
+  kill(): void {
+    this.ending = true;
+    this.child.kill("SIGKILL");
+    // A child that could not be started has no exit to wait for.
+    if (this.child.pid === undefined) this.exited = true;
+    this.finish();
+  }
+
+  /** Kill it when it is silent or a delivery is over its time. */
+  check(now: number, limits: WorkerLimits): void {
+    const silent = now - this.heardAt > limits.silenceMs;
+    const late = [...this.runs.values()].some(({ since }) => now - since > limits.deadlineMs);
+    if (silent || late) this.kill();
+  }
+
+  private receive(message: WorkerMessage): void {
+    this.heardAt = Date.now();
+    switch (message.type) {
+      case "ready":
+        this.ready = true;
+        this.events.ready();
+        break;
+      case "result": {
+        const run = this.take(message.report.delivery);
+        if (run) this.events.result(message.report);
+        break;
+      }
+      case "exclusive": {
+        const run = this.runs.get(message.delivery)?.run;
+        if (run) {
+          this.occupant = run;
+          this.events.exclusive(run);
+        }
+        break;
+      }
+      case "back": {
+        const run = this.take(message.delivery);
+        if (run) this.events.back(run, message.program);
+        break;
+      }
+      case "heartbeat":
+        break;
+      default:
+        // A worker is a lesser process: what it may not say ends it.
+        this.kill();
+    }
+  }
+
+  private take(delivery: number): Run | undefined {
+    const run = this.runs.get(delivery)?.run;
+    this.runs.delete(delivery);
+    if (run && this.occupant === run) this.occupant = undefined;
+    if (this.runs.size === 0) this.idleSince = Date.now();
+    return run;
+  }
+
+  /** Dead, and everything it said is read: a result may still be on its way when it exits. */
+  private finish(): void {
+    if (this.over || !this.exited || !this.channel.closed) return;
+    this.over = true;
+    const left = [...this.runs.values()].map(({ run }) => run);
+    this.runs.clear();
+    this.events.lost(left, this.occupant);
+  }
+}

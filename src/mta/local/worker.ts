@@ -1,0 +1,128 @@
+/**
+ * A local worker: takes deliveries for one uid from qmail-lspawn and runs them as that user, which it
+ * is. Deliveries to files and forwards run at once; one with program lines has the worker to itself, so
+ * that killing the worker ends nothing else. What does not fit now goes back to qmail-lspawn unbegun.
+ */
+import { TemporaryError } from "../../lib/errors.ts";
+import type { Report, WorkerMessage } from "../channel/messages.ts";
+import type { BodyCache } from "./body-cache.ts";
+import { BoundedOutput } from "./bounded-output.ts";
+import {
+  type DeliveryPlan,
+  type DeliverySite,
+  planDelivery,
+  reportFailure,
+  runDelivery,
+} from "./delivery.ts";
+import { localReport, OUTPUT_LIMIT } from "./report.ts";
+
+type Run = Extract<WorkerMessage, { type: "run" }>;
+
+/** Time limit of one delivery, shorter than the one of qmail-lspawn so that a report gets out. */
+export const DELIVERY_SECONDS = 3500;
+
+export interface WorkerContext {
+  readonly site: DeliverySite;
+  readonly bodies: BodyCache;
+  readonly defaultDelivery: string;
+  send(message: WorkerMessage): void;
+  /** Everything told to stop has ended. */
+  stopped(): void;
+}
+
+export class Worker {
+  private readonly context: WorkerContext;
+  private readonly running = new Map<number, AbortController>();
+  private exclusive = false;
+  private stopping = false;
+
+  constructor(context: WorkerContext) {
+    this.context = context;
+  }
+
+  receive(message: WorkerMessage): void {
+    if (message.type === "run") this.start(message);
+    if (message.type === "stop") {
+      this.stopping = true;
+      this.stopWhenIdle();
+    }
+  }
+
+  /** End every program that runs. */
+  abort(): void {
+    for (const controller of this.running.values()) controller.abort();
+  }
+
+  private start(run: Run): void {
+    const { delivery } = run;
+    if (this.exclusive || this.stopping) {
+      this.context.send({ type: "back", delivery, program: false });
+      return;
+    }
+    let plan: DeliveryPlan;
+    try {
+      const { local, host: domain, sender, user } = run;
+      const address = { ...user, local, domain, sender };
+      plan = planDelivery(address, this.context.defaultDelivery);
+    } catch (error) {
+      const output = new BoundedOutput(OUTPUT_LIMIT + 1);
+      const code = reportFailure(error, output);
+      this.context.send({ type: "result", report: localReport(delivery, code, output.bytes()) });
+      return;
+    }
+    if (plan.hasProgram && this.running.size > 0) {
+      this.context.send({ type: "back", delivery, program: true });
+      return;
+    }
+    if (plan.hasProgram) {
+      this.exclusive = true;
+      this.context.send({ type: "exclusive", delivery });
+    }
+    const controller = new AbortController();
+    this.running.set(delivery, controller);
+    void this.deliver(run, plan, controller).then((report) => {
+      this.running.delete(delivery);
+      this.exclusive = false;
+      this.context.send({ type: "result", report });
+      this.stopWhenIdle();
+    });
+  }
+
+  /** Never rejects. */
+  private async deliver(
+    run: Run,
+    plan: DeliveryPlan,
+    controller: AbortController,
+  ): Promise<Report> {
+    const output = new BoundedOutput(OUTPUT_LIMIT + 1);
+    const { bodies, site } = this.context;
+    const timer = setTimeout(() => controller.abort(), DELIVERY_SECONDS * 1000);
+    try {
+      const message = await bodies.take(run.message, run.token, run.sizeBytes);
+      try {
+        const code = await runDelivery(plan, {
+          site: run.asCommand ? { ...site, findProgram: undefined } : site,
+          message,
+          output,
+          errors: output,
+          signal: controller.signal,
+          deliveryKey: run.deliveryKey,
+          dryRun: false,
+        });
+        return localReport(run.delivery, code, output.bytes());
+      } finally {
+        bodies.release(run.message);
+      }
+    } catch (error) {
+      const why = new TemporaryError("Unable to read message. (#4.3.0)", { cause: error });
+      const code = reportFailure(why, output);
+      return localReport(run.delivery, code, output.bytes());
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  private stopWhenIdle(): void {
+    if (this.stopping && this.running.size === 0) this.context.stopped();
+  }
+}
