@@ -6,7 +6,7 @@
 import { fstatSync, readFileSync, writeSync } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
-import { isErrno } from "./lib/errors.ts";
+import { isErrno, UsageError } from "./lib/errors.ts";
 import { fileFrom, type MessageInput, streamInput } from "./lib/message-input.ts";
 import { type Host, type Output, type Program, runProgram } from "./lib/program.ts";
 import { ProcessCommands } from "./lib/spawn.ts";
@@ -111,12 +111,16 @@ function processHost(args: readonly string[], root: string): Host {
   };
 }
 
-/** Root gives up its rights to the owner of what the program is about to write. */
+/**
+ * Root gives up its rights to the owner of what the program is about to write. What is root's own, or
+ * not there, is left to the program: it fails or works as root.
+ */
 async function dropRights(program: Program, host: Host): Promise<Host> {
   const path = host.uid === 0 ? program.runAs?.(host) : undefined;
   if (path === undefined) return host;
-  const { ownerFor } = await import("./lib/one-uid.ts");
-  const owner = ownerFor(resolve(host.cwd, path), host);
+  const { ownerOf } = await import("./lib/one-uid.ts");
+  const owner = ownerOf(resolve(host.cwd, path));
+  if (!owner || owner.uid === 0) return host;
   process.setgroups?.([owner.gid]);
   process.setgid?.(owner.gid);
   process.setuid?.(owner.uid);
@@ -144,9 +148,10 @@ async function main(): Promise<number> {
   try {
     host = await dropRights(program, host);
   } catch (error) {
+    const misuse = error instanceof UsageError;
     const why = error instanceof Error ? error.message : String(error);
-    host.stderr.write(`${name}: fatal: ${why}\n`);
-    return 111;
+    host.stderr.write(misuse ? `${why}\n` : `${name}: fatal: ${why}\n`);
+    return misuse ? 100 : 111;
   }
   const code = await runProgram(program, host);
   await host.stdout.flush();

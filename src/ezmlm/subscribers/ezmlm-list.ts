@@ -1,0 +1,57 @@
+/**
+ * NAME         ezmlm-list - show the addresses of a list
+ * SYNOPSIS     ezmlm-list [-mMnN] [-S subdb] DIR [db]
+ * DESCRIPTION  Prints the addresses in the main database of the list in DIR, or in db, one on a line,
+ *              in the order of the store: hashed files by file, list.db by address.
+ * OPTIONS      -n print their number only. -m the store of the list (default), -M hashed files, -S a store
+ *              as in DIR/subdb. -v print the version.
+ * EXIT CODES   0 done. 100 wrong use or no list. 111 temporary.
+ * SEE ALSO     ezmlm-sub, ezmlm-unsub, ezmlm-issubn
+ */
+import { SUCCESS } from "../../lib/exit-code.ts";
+import { OptionTable } from "../../lib/option.ts";
+import type { Program } from "../../lib/program.ts";
+import { openList } from "../list/list.ts";
+import { listOwnerPath } from "../list/run-as.ts";
+import { versionLine } from "../list/version.ts";
+import { storeOption, storeRows } from "./change-people.ts";
+
+const table = new OptionTable(
+  "ezmlm-list",
+  [
+    ...storeRows,
+    { letter: "n", help: "number only" },
+    { letter: "N", help: "addresses (default)", negates: "n" },
+  ],
+  "DIR [db]",
+);
+
+export const ezmlmList: Program = {
+  name: "ezmlm-list",
+  usage: table.usage,
+  async run(host) {
+    const options = table.parse(host.args);
+    if (options.flag("v") !== undefined) {
+      host.stderr.write(versionLine("ezmlm-list"));
+      return SUCCESS;
+    }
+    const [dir, name = "", ...rest] = options.rest;
+    if (!dir || rest.length > 0) throw table.error();
+    const list = await openList(host, dir);
+    try {
+      const db = list.db(name, storeOption(options));
+      if (options.flag("n")) {
+        host.stdout.write(`${await db.count()}\n`);
+        return SUCCESS;
+      }
+      for await (const addresses of db.each()) {
+        if (addresses.length > 0) host.stdout.write(`${addresses.join("\n")}\n`);
+        await host.stdout.flush();
+      }
+      return SUCCESS;
+    } finally {
+      list.close();
+    }
+  },
+  runAs: (host) => listOwnerPath(host.cwd, table.parse(host.args).rest[0]),
+};
