@@ -10,6 +10,7 @@ type Load = () => Promise<Program>;
 export const programs: Readonly<Record<string, Load>> = {
   bouncesaying: async () => (await import("./mta/forward/bouncesaying.ts")).bouncesaying,
   condredirect: async () => (await import("./mta/forward/condredirect.ts")).condredirect,
+  datemail: async () => (await import("./mta/inject/datemail.ts")).datemail,
   except: async () => (await import("./mta/forward/except.ts")).except,
   "ezmlm-checksub": async () =>
     (await import("./ezmlm/subscribers/ezmlm-checksub.ts")).ezmlmChecksub,
@@ -24,18 +25,26 @@ export const programs: Readonly<Record<string, Load>> = {
   "ezmlm-weed": async () => (await import("./ezmlm/bounces/ezmlm-weed.ts")).ezmlmWeed,
   forward: async () => (await import("./mta/forward/forward.ts")).forward,
   maildirmake: async () => (await import("./mta/local/maildirmake.ts")).maildirmake,
+  mailq: async () => (await import("./mta/inject/mailq.ts")).mailq,
+  mailsubj: async () => (await import("./mta/inject/mailsubj.ts")).mailsubj,
+  newaliases: async () => (await import("./mta/inject/newaliases.ts")).newaliases,
+  predate: async () => (await import("./mta/inject/predate.ts")).predate,
   preline: async () => (await import("./mta/forward/preline.ts")).preline,
   qmail: async () => (await import("./mta/tools/qmail.ts")).qmail,
   "qmail-getpw": async () => (await import("./mta/local/qmail-getpw.ts")).qmailGetpw,
   "qmail-inject": async () => (await import("./mta/inject/qmail-inject.ts")).qmailInject,
   "qmail-local": async () => (await import("./mta/local/qmail-local.ts")).qmailLocal,
   "qmail-newu": async () => (await import("./mta/local/qmail-newu.ts")).qmailNewu,
+  "qmail-qread": async () => (await import("./mta/tools/qmail-qread.ts")).qmailQread,
+  "qmail-qstat": async () => (await import("./mta/tools/qmail-qstat.ts")).qmailQstat,
   "qmail-queue": async () => (await import("./mta/inject/qmail-queue.ts")).qmailQueue,
   "qmail-remote": async () => (await import("./mta/remote/qmail-remote.ts")).qmailRemote,
   "qmail-setup": async () => (await import("./mta/start/qmail-setup.ts")).qmailSetup,
+  "qmail-showctl": async () => (await import("./mta/tools/qmail-showctl.ts")).qmailShowctl,
   "qmail-start": async () => (await import("./mta/start/qmail-start.ts")).qmailStart,
   "qmail-tcpok": async () => (await import("./mta/remote/qmail-tcpok.ts")).qmailTcpok,
   "qmail-tcpto": async () => (await import("./mta/remote/qmail-tcpto.ts")).qmailTcpto,
+  sendmail: async () => (await import("./mta/inject/sendmail.ts")).sendmail,
 };
 
 /** The program of that name, or undefined. */
