@@ -118,6 +118,7 @@ try {
           {
             host: "example.net",
             sender: "list-return-17-@bench.example-@[]",
+            verp: true,
             deliveries: list,
             body,
           },

@@ -32,6 +32,8 @@ export interface Work {
   /** Lower case, A-labels; decides the route. */
   readonly host: string;
   readonly sender: string;
+  /** Whether `sender` may be a VERP template, to be expanded per recipient. */
+  readonly verp: boolean;
   readonly deliveries: readonly Delivery[];
   readonly body: WireBody;
 }
@@ -132,7 +134,7 @@ export class Engine {
   // ---- from a slot to transactions ------------------------------------------------------------
 
   private transactionsOf(work: Work, job: Job, settled: SettledHandler): Transaction[] {
-    const verp = verpTemplate(work.sender) !== undefined;
+    const verp = work.verp && verpTemplate(work.sender) !== undefined;
     const shared = verp ? undefined : wireAddress(work.sender);
     const transactions: Transaction[] = [];
     for (const delivery of work.deliveries) {

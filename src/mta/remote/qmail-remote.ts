@@ -82,10 +82,13 @@ async function send(
       host.signal.addEventListener("abort", () => reject(new TemporaryError("Stopped. (#4.3.0)")), {
         once: true,
       });
-      engine.deliver({ host: hostOf(`@${to}`), sender, deliveries, body }, (tag, outcome) => {
-        outcomes[tag] = outcome;
-        if (--left === 0) resolve();
-      });
+      engine.deliver(
+        { host: hostOf(`@${to}`), sender, verp: false, deliveries, body },
+        (tag, outcome) => {
+          outcomes[tag] = outcome;
+          if (--left === 0) resolve();
+        },
+      );
     });
   } finally {
     engine.close();

@@ -139,7 +139,11 @@ export class Rspawn {
     };
     for (const [host, deliveries] of byHost(slot)) {
       if (host === "") for (const one of deliveries) settled(one.tag, noHost);
-      else this.options.engine.deliver({ host, sender: slot.sender, deliveries, body }, settled);
+      else
+        this.options.engine.deliver(
+          { host, sender: slot.sender, verp: true, deliveries, body },
+          settled,
+        );
     }
   }
 

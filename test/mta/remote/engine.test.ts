@@ -1,106 +1,14 @@
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import type { DnsResolver } from "../../../src/lib/dns.ts";
-import type { RemoteControls } from "../../../src/mta/remote/controls.ts";
-import { Engine, type EngineLimits, engineLimits } from "../../../src/mta/remote/engine.ts";
-import { TimeoutFile } from "../../../src/mta/remote/tcpto.ts";
-import type { Outcome } from "../../../src/mta/remote/transaction.ts";
-import { memoryBody, type WireBody } from "../../../src/mta/remote/wire-body.ts";
-import { type SinkOptions, SmtpSink, usualExtensions } from "../../support/smtp-sink.ts";
+import { deliver, EngineKit, letters, many } from "../../support/remote-engine.ts";
+import { type SinkOptions, usualExtensions } from "../../support/smtp-sink.ts";
 
-const noDns: DnsResolver = {
-  mx: async () => ({ kind: "soft" }),
-  addresses: async () => ({ kind: "soft" }),
-};
-
-let directory: string;
-let engine: Engine | undefined;
-const sinks: SmtpSink[] = [];
+let kit: EngineKit;
 
 beforeEach(() => {
-  directory = mkdtempSync(join(tmpdir(), "remote-"));
+  kit = new EngineKit();
 });
 
-afterEach(async () => {
-  engine?.close();
-  engine = undefined;
-  for (const sink of sinks.splice(0)) await sink.stop();
-  rmSync(directory, { recursive: true });
-});
-
-async function sinkWith(options: SinkOptions = {}): Promise<SmtpSink> {
-  const sink = await SmtpSink.start(options);
-  sinks.push(sink);
-  return sink;
-}
-
-function engineFor(
-  routes: Record<string, string>,
-  {
-    limits = {},
-    controls = {},
-    resolver = noDns,
-    own = false,
-  }: {
-    limits?: Partial<EngineLimits>;
-    controls?: Partial<RemoteControls>;
-    resolver?: DnsResolver;
-    own?: boolean;
-  } = {},
-): Engine {
-  const current: RemoteControls = {
-    heloHost: "me.example",
-    routes: new Map(Object.entries(routes)),
-    connectSeconds: 5,
-    replySeconds: 5,
-    ...controls,
-  };
-  engine = new Engine({
-    controls: () => current,
-    resolver,
-    isOwn: () => own,
-    timeouts: new TimeoutFile(join(directory, "tcpto"), 0),
-    limits: { ...engineLimits, ...limits },
-    now: Date.now,
-    random: Math.random,
-  });
-  return engine;
-}
-
-interface Sending {
-  sender?: string;
-  to: string[];
-  message?: string;
-  body?: WireBody;
-  host?: string;
-}
-
-function deliver(to: Engine, work: Sending): Promise<Outcome[]> {
-  const outcomes: Outcome[] = [];
-  const { sender = "a@me.example", message = "Subject: x\n\nhello\n", host = "h.example" } = work;
-  return new Promise((resolve) => {
-    let left = work.to.length;
-    to.deliver(
-      {
-        host,
-        sender,
-        body: work.body ?? memoryBody(Buffer.from(message)),
-        deliveries: work.to.map((address, tag) => ({ original: address, routed: address, tag })),
-      },
-      (tag, outcome) => {
-        expect(outcomes[tag]).toBeUndefined();
-        outcomes[tag] = outcome;
-        if (--left === 0) resolve(outcomes);
-      },
-    );
-  });
-}
-
-const letters = (outcomes: Outcome[]): string => outcomes.map((o) => o.verdict).join("");
-const many = (count: number): string[] =>
-  Array.from({ length: count }, (_, at) => `r${at}@h.example`);
+afterEach(() => kit.stop());
 
 const kinds: [string, SinkOptions][] = [
   ["HELO only", { extensions: undefined }],
@@ -112,8 +20,8 @@ const kinds: [string, SinkOptions][] = [
 describe.each(kinds)("Engine with %s", (_name, options) => {
   for (const pacing of [undefined, "bytes", "held"] as const) {
     it(`delivers VERP copies in order on one connection, replies ${pacing ?? "as they come"}`, async () => {
-      const sink = await sinkWith({ ...options, ...(pacing ? { pacing } : {}) });
-      const outcomes = await deliver(engineFor({ "": `127.0.0.1:${sink.port}` }), {
+      const sink = await kit.sink({ ...options, ...(pacing ? { pacing } : {}) });
+      const outcomes = await deliver(kit.start(sink.port), {
         sender: "list-return-7-@me.example-@[]",
         to: many(20),
         message: "Subject: x\n\n.dot\nlast\n",
@@ -134,8 +42,8 @@ describe.each(kinds)("Engine with %s", (_name, options) => {
   }
 
   it("gives each recipient its own verdict", async () => {
-    const sink = await sinkWith(options);
-    const outcomes = await deliver(engineFor({ "": `127.0.0.1:${sink.port}` }), {
+    const sink = await kit.sink(options);
+    const outcomes = await deliver(kit.start(sink.port), {
       to: ["good@h", "550x@h", "450x@h", "fine@h"],
     });
     expect(letters(outcomes)).toBe("KDZK");
@@ -148,8 +56,8 @@ describe.each(kinds)("Engine with %s", (_name, options) => {
   });
 
   it("goes on after transactions without a valid recipient", async () => {
-    const sink = await sinkWith(options);
-    const outcomes = await deliver(engineFor({ "": `127.0.0.1:${sink.port}` }), {
+    const sink = await kit.sink(options);
+    const outcomes = await deliver(kit.start(sink.port), {
       sender: "l-@me.example-@[]",
       to: ["550a@h", "550b@h", "good@h", "450c@h", "good2@h"],
     });
@@ -163,8 +71,8 @@ describe.each(kinds)("Engine with %s", (_name, options) => {
   });
 
   it("reports a refused message and goes on", async () => {
-    const sink = await sinkWith(options);
-    const outcomes = await deliver(engineFor({ "": `127.0.0.1:${sink.port}` }), {
+    const sink = await kit.sink(options);
+    const outcomes = await deliver(kit.start(sink.port), {
       sender: "l-@me.example-@[]",
       to: ["final-554@h", "good@h", "final-451@h", "good2@h"],
     });
@@ -175,11 +83,11 @@ describe.each(kinds)("Engine with %s", (_name, options) => {
   });
 
   it("reports a refused sender for every recipient", async () => {
-    const sink = await sinkWith({
+    const sink = await kit.sink({
       ...options,
       answer: (verb) => (verb === "MAIL" ? "550-no\r\n550 never" : undefined),
     });
-    const outcomes = await deliver(engineFor({ "": `127.0.0.1:${sink.port}` }), { to: many(3) });
+    const outcomes = await deliver(kit.start(sink.port), { to: many(3) });
     expect(letters(outcomes)).toBe("DDD");
     expect(outcomes[0]?.text).toBe(
       "Connected to 127.0.0.1 but sender was rejected.\nRemote host said: 550-no\n550 never\n",
@@ -188,8 +96,8 @@ describe.each(kinds)("Engine with %s", (_name, options) => {
   });
 
   it("takes up after a server that closes after some messages, each exactly once", async () => {
-    const sink = await sinkWith({ ...options, closeAfter: { messages: 3, quiet: false } });
-    const outcomes = await deliver(engineFor({ "": `127.0.0.1:${sink.port}` }), {
+    const sink = await kit.sink({ ...options, closeAfter: { messages: 3, quiet: false } });
+    const outcomes = await deliver(kit.start(sink.port), {
       sender: "l-@me.example-@[]",
       to: many(10),
     });
@@ -199,8 +107,8 @@ describe.each(kinds)("Engine with %s", (_name, options) => {
   });
 
   it("marks a lost connection after the final dot as a possible duplicate", async () => {
-    const sink = await sinkWith(options);
-    const outcomes = await deliver(engineFor({ "": `127.0.0.1:${sink.port}` }), {
+    const sink = await kit.sink(options);
+    const outcomes = await deliver(kit.start(sink.port), {
       to: ["drop-final@h"],
     });
     expect(outcomes[0]).toMatchObject({
@@ -210,11 +118,11 @@ describe.each(kinds)("Engine with %s", (_name, options) => {
   });
 
   it("treats what is no SMTP reply as temporary", async () => {
-    const sink = await sinkWith({
+    const sink = await kit.sink({
       ...options,
       answer: (verb) => (verb === "RCPT" ? "hello there" : undefined),
     });
-    const outcomes = await deliver(engineFor({ "": `127.0.0.1:${sink.port}` }), {
+    const outcomes = await deliver(kit.start(sink.port), {
       to: ["x@h"],
     });
     expect(letters(outcomes)).toBe("Z");

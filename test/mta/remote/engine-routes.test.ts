@@ -1,0 +1,232 @@
+/** Which server is tried when, what a dead one costs, and that no site waits for another. */
+import { createServer, type Server } from "node:net";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import type { DnsResolver } from "../../../src/lib/dns.ts";
+import { hostTexts } from "../../../src/mta/remote/mx.ts";
+import { deliver, EngineKit, letters, many } from "../../support/remote-engine.ts";
+import { SmtpSink } from "../../support/smtp-sink.ts";
+
+let kit: EngineKit;
+let extra: SmtpSink[];
+
+beforeEach(() => {
+  kit = new EngineKit();
+  extra = [];
+});
+
+afterEach(async () => {
+  for (const sink of extra) await sink.stop();
+  await kit.stop();
+});
+
+const noConnection = { verdict: "Z", text: hostTexts.connect };
+
+/** A port nobody listens on. */
+async function deadPort(): Promise<number> {
+  const server = await new Promise<Server>((resolve) => {
+    const made = createServer().listen(0, "127.0.0.1", () => resolve(made));
+  });
+  const address = server.address();
+  await new Promise((resolve) => server.close(resolve));
+  if (!address || typeof address === "string") throw new Error("no port");
+  return address.port;
+}
+
+/** relay.test has the loopback addresses given. */
+const relay = (...addresses: string[]): DnsResolver => ({
+  mx: async () => ({ kind: "none" }),
+  addresses: async () => ({ kind: "found", records: addresses }),
+});
+
+describe("Pool", () => {
+  it.each([
+    ["cannot be connected", undefined],
+    ["says 4xx in its greeting", "421 4.3.2 busy"],
+    ["closes before its greeting", "close"],
+  ])("tries the next address when one %s", async (_what, greeting) => {
+    const good = await SmtpSink.start({ host: "127.0.0.3" });
+    extra.push(good);
+    if (greeting) {
+      extra.push(await SmtpSink.start({ host: "127.0.0.2", port: good.port, greeting }));
+    }
+    const engine = kit.start(0, {
+      controls: { routes: new Map([["", `relay.test:${good.port}`]]) },
+      resolver: relay("127.0.0.2", "127.0.0.3"),
+    });
+    const [outcome] = await deliver(engine, { to: ["a@h"] });
+    expect(outcome?.text).toContain("127.0.0.3 accepted message.");
+    await deliver(engine, { to: ["b@h"] });
+    expect(good.connections).toBe(1);
+  });
+
+  it("reports a greeting of 5xx and a refused name", async () => {
+    const sink = await kit.sink({ greeting: "554 5.7.1 go away" });
+    const [greeted] = await deliver(kit.start(sink.port), { to: ["a@h"] });
+    expect(greeted).toEqual({
+      verdict: "Z",
+      text: "Connected to 127.0.0.1 but greeting failed.\nRemote host said: 554 5.7.1 go away\n",
+    });
+    const strict = await kit.sink({
+      answer: (v) => (/^(EH|HE)LO/.test(v) ? "550 who?" : undefined),
+    });
+    kit.controls = { ...kit.controls, routes: undefined };
+    const [named] = await deliver(kit.start(strict.port), { to: ["a@h"] });
+    expect(named).toEqual({
+      verdict: "Z",
+      text: "Connected to 127.0.0.1 but my name was rejected.\nRemote host said: 550 who?\n",
+    });
+  });
+
+  it("answers for a dead site at once after the first failure", async () => {
+    const port = await deadPort();
+    const engine = kit.start(port);
+    expect(await deliver(engine, { to: ["a@h"] })).toEqual([noConnection]);
+    const revived = await SmtpSink.start({ port });
+    extra.push(revived);
+    expect(await deliver(engine, { to: many(3) })).toEqual(Array(3).fill(noConnection));
+    expect(revived.connections).toBe(0);
+  });
+
+  it("shares one connection attempt among all slots of a silent site, and puts the rest off", async () => {
+    const silent = await kit.sink({ greeting: "silent" });
+    const good = await kit.sink();
+    const engine = kit.start(0, {
+      limits: { patienceSeconds: 0.05 },
+      controls: {
+        routes: new Map([
+          ["silent.example", `127.0.0.1:${silent.port}`],
+          ["", `127.0.0.1:${good.port}`],
+        ]),
+      },
+    });
+    const slots = Array.from({ length: 20 }, () =>
+      deliver(engine, { host: "silent.example", to: many(5) }),
+    );
+    const first = slots.shift();
+    // The other site is served while the silent one holds its first slot.
+    expect(letters(await deliver(engine, { to: many(5) }))).toBe("KKKKK");
+    for (const outcomes of await Promise.all(slots)) {
+      expect(outcomes).toEqual(Array(5).fill(noConnection));
+    }
+    expect(silent.connections).toBe(1);
+    silent.hangUp();
+    expect(letters((await first) ?? [])).toBe("ZZZZZ");
+  });
+
+  it("opens more connections for more slots once a site has answered, and reuses them", async () => {
+    const sink = await kit.sink();
+    const engine = kit.start(sink.port, { limits: { mostConnections: 3 } });
+    const round = (): Promise<string[]> =>
+      Promise.all(
+        Array.from({ length: 10 }, async () =>
+          letters(await deliver(engine, { sender: "l-@me-@[]", to: many(50) })),
+        ),
+      );
+    expect(await round()).toEqual(Array(10).fill("K".repeat(50)));
+    expect(sink.connections).toBeLessThanOrEqual(3);
+    const before = sink.connections;
+    expect(await round()).toEqual(Array(10).fill("K".repeat(50)));
+    expect(sink.connections).toBeLessThanOrEqual(Math.max(before, 3));
+    expect(sink.messages).toHaveLength(1000);
+  });
+
+  it("takes a fresh connection when an idle one was closed meanwhile", async () => {
+    const sink = await kit.sink();
+    const engine = kit.start(sink.port);
+    expect(letters(await deliver(engine, { to: ["a@h"] }))).toBe("K");
+    sink.hangUp();
+    await sink.until((s) => s.open === 0);
+    expect(letters(await deliver(engine, { to: ["b@h"] }))).toBe("K");
+    expect(sink.messages).toHaveLength(2);
+  });
+
+  it("closes a connection after its number of messages and when idle", async () => {
+    const sink = await kit.sink();
+    const engine = kit.start(sink.port, { limits: { mostMessages: 4, idleSeconds: 0.05 } });
+    expect(letters(await deliver(engine, { sender: "l-@me-@[]", to: many(10) }))).toBe(
+      "K".repeat(10),
+    );
+    expect(sink.connections).toBe(3);
+    await sink.until((s) => s.open === 0);
+    expect(sink.commands.map((c) => c.at(-1))).toEqual(["QUIT", "QUIT", "QUIT"]);
+  });
+
+  it("gives up on a recipient that ends every connection, and serves the others", async () => {
+    const sink = await kit.sink();
+    const outcomes = await deliver(kit.start(sink.port), {
+      sender: "l-@me-@[]",
+      to: ["a@h", "drop-rcpt@h", "b@h"],
+    });
+    expect(letters(outcomes)).toBe("KZK");
+    expect(outcomes[1]?.text).toBe("Connected to 127.0.0.1 but connection died. (#4.4.2)\n");
+    expect(sink.connections).toBeLessThan(7);
+  });
+
+  it("treats a silent server as lost after timeoutremote", async () => {
+    const sink = await kit.sink({ greeting: "silent" });
+    const outcomes = await deliver(kit.start(sink.port, { controls: { replySeconds: 0.1 } }), {
+      to: ["a@h"],
+    });
+    expect(outcomes[0]?.text).toBe("Connected to 127.0.0.1 but connection died. (#4.4.2)\n");
+  });
+
+  it("skips an address that timed out twice and says so in the table", async () => {
+    const sink = await kit.sink();
+    const now = Math.floor(Date.now() / 1000);
+    kit.timeouts.table.timedOut("127.0.0.1", now - 300);
+    kit.timeouts.table.timedOut("127.0.0.1", now - 100);
+    const engine = kit.start(sink.port, { limits: { badSeconds: 0 } });
+    expect(await deliver(engine, { to: ["a@h"] })).toEqual([noConnection]);
+    expect(sink.connections).toBe(0);
+    kit.timeouts.table.load([{ address: "127.0.0.1", timeouts: 1, at: now }]);
+    expect(letters(await deliver(engine, { to: ["a@h"] }))).toBe("K");
+    expect(kit.timeouts.table.list()).toEqual([]);
+  });
+
+  it("waits for nobody when a server refuses another connection while one stands", async () => {
+    const sink = await kit.sink({
+      answer: (verb, _argument, connection) =>
+        verb === "EHLO" && connection > 0 ? "421 4.7.0 too many connections" : undefined,
+    });
+    const engine = kit.start(sink.port);
+    const slots = await Promise.all(
+      Array.from({ length: 5 }, () => deliver(engine, { sender: "l-@me-@[]", to: many(20) })),
+    );
+    for (const outcomes of slots) expect(letters(outcomes)).toBe("K".repeat(20));
+  });
+});
+
+describe("Engine", () => {
+  it("uses new controls for the next delivery", async () => {
+    const [one, two] = [await kit.sink(), await kit.sink()];
+    const engine = kit.start(one.port);
+    await deliver(engine, { to: ["a@h"] });
+    kit.controls = { ...kit.controls, routes: new Map([["", `127.0.0.1:${two.port}`]]) };
+    await deliver(engine, { to: ["b@h"] });
+    expect([one.messages.length, two.messages.length]).toEqual([1, 1]);
+    await one.until((s) => s.open === 0);
+  });
+
+  it("gives every waiting recipient an answer when it is closed", async () => {
+    const silent = await kit.sink({ greeting: "silent" });
+    const engine = kit.start(silent.port);
+    const slots = [deliver(engine, { to: many(3) }), deliver(engine, { to: many(3) })];
+    await silent.until((s) => s.connections === 1);
+    engine.close();
+    expect((await Promise.all(slots)).map(letters)).toEqual(["ZZZ", "ZZZ"]);
+    expect(letters(await deliver(engine, { to: ["a@h"] }))).toBe("Z");
+  });
+
+  it("reports what DNS says", async () => {
+    const engine = kit.start(0, {
+      controls: { routes: undefined },
+      resolver: {
+        mx: async () => ({ kind: "found", records: [{ preference: 0, exchange: "" }] }),
+        addresses: async () => ({ kind: "soft" }),
+      },
+    });
+    expect(await deliver(engine, { to: ["a@h"] })).toEqual([
+      { verdict: "D", text: hostTexts.nullMx },
+    ]);
+  });
+});
