@@ -1,0 +1,292 @@
+/**
+ * Reads `queue/drop`. Everything there was written by somebody we do not trust: a name is opened
+ * without following links and without blocking, must be a regular file with one link, is read
+ * through that one descriptor, and belongs to the uid that owns it. Anything else is removed with one
+ * log line. Users take turns. A file is removed after its message is committed; should we die
+ * between, its key keeps the second reading from queueing it again.
+ */
+import { constants } from "node:fs";
+import { type FileHandle, lstat, open, opendir, rm, rmdir } from "node:fs/promises";
+import { join } from "node:path";
+import { errorText, isErrno } from "../../lib/errors.ts";
+import { DROP_TRAILER_BYTES, type DropTrailer, decodeDropTrailer } from "./drop-file.ts";
+import type { Failpoint } from "./failpoint.ts";
+import type { IncomingMessage, Intake } from "./intake.ts";
+
+const FILE_LIMIT = 1 << 30;
+const KEY_LIMIT = 1000;
+const PIECE = 65536;
+/** Names looked at per scan, and files taken at the same time so that they share a commit. */
+const SCAN_NAMES = 1000;
+const AT_ONCE = 16;
+/** Must exceed the life of any writer. qmail reference 0.2. */
+const OLD_MS = 129_600_000;
+
+export interface DropOptions {
+  readonly home: string;
+  readonly intake: Intake;
+  readonly failpoint: Failpoint;
+  now(): Date;
+  phrase(uid: number): string;
+  forgetKey(key: string, uid: number): Promise<unknown>;
+  removed(name: string, uid: number, why: string): void;
+}
+
+interface Candidate {
+  readonly name: string;
+  readonly file: FileHandle;
+  readonly uid: number;
+  readonly sizeBytes: number;
+}
+
+interface Taken {
+  readonly key: string;
+  readonly uid: number;
+}
+
+export class DropReader {
+  private readonly o: DropOptions;
+  private readonly dir: string;
+  private running: Promise<void> | undefined;
+  private again = false;
+  private stopped = false;
+
+  constructor(options: DropOptions) {
+    this.o = options;
+    this.dir = join(options.home, "queue", "drop");
+  }
+
+  /** Scan now, or once more when a scan is running. Resolves when nothing takeable is left. */
+  scan(): Promise<void> {
+    this.again = true;
+    this.running ??= this.scanAll().finally(() => {
+      this.running = undefined;
+    });
+    return this.running;
+  }
+
+  async stop(): Promise<void> {
+    this.stopped = true;
+    await this.running;
+  }
+
+  private async scanAll(): Promise<void> {
+    while (this.again && !this.stopped) {
+      this.again = false;
+      const names = await this.names();
+      const more = await this.takeAll(names);
+      // A full look may have hidden others; without progress they wait for the next trigger.
+      if (names.length >= SCAN_NAMES && more > 0) this.again = true;
+    }
+  }
+
+  private async names(): Promise<string[]> {
+    const names: string[] = [];
+    try {
+      for await (const entry of await opendir(this.dir)) {
+        if (entry.name.startsWith("tmp.")) await this.sweep(entry.name);
+        else names.push(entry.name);
+        if (names.length >= SCAN_NAMES) break;
+      }
+    } catch (error) {
+      if (!isErrno(error, "ENOENT")) throw error;
+    }
+    return names;
+  }
+
+  private async sweep(name: string): Promise<void> {
+    const path = join(this.dir, name);
+    try {
+      const age = this.o.now().getTime() - (await lstat(path)).mtimeMs;
+      if (age > OLD_MS) await rm(path, { force: true });
+    } catch (error) {
+      if (!isErrno(error, "ENOENT")) this.o.removed(name, -1, errorText(error));
+    }
+  }
+
+  /** How many were taken. */
+  private async takeAll(names: readonly string[]): Promise<number> {
+    const byUid = new Map<number, string[]>();
+    for (const name of names) {
+      const uid = await this.owner(name);
+      if (uid === undefined) continue;
+      const list = byUid.get(uid);
+      if (list) list.push(name);
+      else byUid.set(uid, [name]);
+    }
+    let taken = 0;
+    while (byUid.size > 0 && !this.stopped) {
+      const round: string[] = [];
+      while (round.length < AT_ONCE && byUid.size > 0) {
+        for (const [uid, list] of byUid) {
+          const name = list.shift();
+          if (name !== undefined) round.push(name);
+          if (list.length === 0) byUid.delete(uid);
+        }
+      }
+      const done = (await Promise.all(round.map((name) => this.takeSafely(name)))).filter(
+        (one) => one !== undefined,
+      );
+      taken += done.length;
+      if (done.length > 0) await this.settle(done);
+    }
+    return taken;
+  }
+
+  private async owner(name: string): Promise<number | undefined> {
+    try {
+      return (await lstat(join(this.dir, name))).uid;
+    } catch {
+      return undefined; // gone already
+    }
+  }
+
+  /** The removals are on disk before the keys that cover them go. */
+  private async settle(done: readonly Taken[]): Promise<void> {
+    const dir = await open(this.dir, "r");
+    try {
+      await dir.sync();
+    } finally {
+      await dir.close();
+    }
+    await Promise.all(
+      done.map(({ key, uid }) => (key.startsWith("!drop/") ? this.o.forgetKey(key, uid) : null)),
+    );
+  }
+
+  private async takeSafely(name: string): Promise<Taken | undefined> {
+    try {
+      return await this.take(name);
+    } catch {
+      return undefined; // the file stays; the next scan tries again
+    }
+  }
+
+  private async take(name: string): Promise<Taken | undefined> {
+    const candidate = await this.open(name);
+    if (!candidate) return undefined;
+    const { file, uid, sizeBytes } = candidate;
+    try {
+      const trailer = await this.trailer(candidate);
+      if (!trailer) {
+        await this.remove(name, uid, "not a complete message");
+        return undefined;
+      }
+      const keyAt = sizeBytes - DROP_TRAILER_BYTES - trailer.keyBytes;
+      const own = (await readExactly(file, keyAt, trailer.keyBytes)).toString("utf8");
+      const key = own === "" ? `!drop/${name}` : own;
+      const phrase = this.o.phrase(uid);
+      const message = this.o.intake.open({ uid, phrase, key, bulk: trailer.bulk });
+      try {
+        await copyBody(file, trailer, message);
+        await copyEnvelope(file, trailer, message);
+      } catch (error) {
+        await message.abort();
+        throw error;
+      }
+      const answer = await message.commit();
+      if (!answer.accepted && answer.verdict === "Z") return undefined;
+      if (answer.accepted) {
+        this.o.failpoint.hit("drop-before-unlink");
+        await rm(join(this.dir, name), { force: true });
+        return { key, uid };
+      }
+      await this.remove(name, uid, answer.text);
+      return undefined;
+    } finally {
+      await file.close();
+    }
+  }
+
+  private async open(name: string): Promise<Candidate | undefined> {
+    const path = join(this.dir, name);
+    let file: FileHandle;
+    try {
+      file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+    } catch (error) {
+      if (isErrno(error, "ENOENT")) return undefined;
+      const uid = (await this.owner(name)) ?? -1;
+      await this.remove(name, uid, errorText(error));
+      return undefined;
+    }
+    const found = await file.stat();
+    let why: string | undefined;
+    if (!name.startsWith("m.")) why = "unknown name";
+    else if (!found.isFile()) why = "not a regular file";
+    else if (found.nlink !== 1) why = "more than one link";
+    else if (found.size > FILE_LIMIT) why = "too big";
+    if (why === undefined) return { name, file, uid: found.uid, sizeBytes: found.size };
+    await file.close();
+    await this.remove(name, found.uid, why);
+    return undefined;
+  }
+
+  private async trailer({ file, sizeBytes }: Candidate): Promise<DropTrailer | undefined> {
+    if (sizeBytes < DROP_TRAILER_BYTES) return undefined;
+    const bytes = await readExactly(file, sizeBytes - DROP_TRAILER_BYTES, DROP_TRAILER_BYTES);
+    const trailer = decodeDropTrailer(bytes, sizeBytes);
+    return trailer && trailer.keyBytes <= KEY_LIMIT ? trailer : undefined;
+  }
+
+  private async remove(name: string, uid: number, why: string): Promise<void> {
+    const path = join(this.dir, name);
+    try {
+      await rm(path, { force: true });
+      this.o.removed(name, uid, why);
+    } catch {
+      // A directory: only an empty one goes; a full one is for the administrator.
+      await rmdir(path).then(
+        () => this.o.removed(name, uid, why),
+        () => {},
+      );
+    }
+  }
+}
+
+async function readExactly(file: FileHandle, at: number, bytes: number): Promise<Buffer> {
+  const buffer = Buffer.alloc(bytes);
+  for (let have = 0; have < bytes; ) {
+    const { bytesRead } = await file.read(buffer, have, bytes - have, at + have);
+    if (bytesRead === 0) throw new Error("drop file became shorter");
+    have += bytesRead;
+  }
+  return buffer;
+}
+
+async function copyBody(
+  file: FileHandle,
+  trailer: DropTrailer,
+  message: IncomingMessage,
+): Promise<void> {
+  for (let at = 0; at < trailer.messageBytes; at += PIECE) {
+    const bytes = await readExactly(file, at, Math.min(PIECE, trailer.messageBytes - at));
+    await message.addBody(bytes);
+  }
+}
+
+/** The first address is the sender; recipients are handed on in whole addresses. */
+async function copyEnvelope(
+  file: FileHandle,
+  trailer: DropTrailer,
+  message: IncomingMessage,
+): Promise<void> {
+  let rest: Buffer = Buffer.alloc(0);
+  let haveSender = false;
+  for (let at = 0; at < trailer.envelopeBytes; at += PIECE) {
+    const size = Math.min(PIECE, trailer.envelopeBytes - at);
+    let bytes = Buffer.concat([rest, await readExactly(file, trailer.messageBytes + at, size)]);
+    if (!haveSender) {
+      const end = bytes.indexOf(0);
+      if (end < 0) break; // longer than any address
+      const sender = bytes.toString("utf8", 0, end);
+      message.setSender(Buffer.from(sender).equals(bytes.subarray(0, end)) ? sender : "\0");
+      bytes = bytes.subarray(end + 1);
+      haveSender = true;
+    }
+    const whole = bytes.lastIndexOf(0) + 1;
+    await message.addRecipients(bytes.subarray(0, whole));
+    rest = bytes.subarray(whole);
+  }
+  // A tail without NUL makes intake refuse the envelope.
+  if (rest.length > 0) await message.addRecipients(rest);
+}

@@ -1,0 +1,236 @@
+/**
+ * The queue as the rest of qmail-send sees it: accept, expand, claim, report, finish. Behind it two
+ * threads and one SQLite database; another store (PostgreSQL, several hosts) would stand behind the
+ * same interface. Operations gather while a commit is in flight and leave as one batch; nothing is
+ * answered before its fsync. Nobody else opens queue.db.
+ */
+import { join } from "node:path";
+import { Worker } from "node:worker_threads";
+import { TemporaryError } from "../../lib/errors.ts";
+import type {
+  Accepted,
+  Expansion,
+  LaneName,
+  Mark,
+  MessageEnd,
+  NewMessage,
+  ReadKind,
+  ReadRequest,
+  ReadResults,
+  WriteAnswer,
+  WriteKind,
+  WriteOperation,
+  WriteResults,
+} from "./work.ts";
+
+/** The store interface (design: coarse, asynchronous, no SQL). */
+export interface QueueStore {
+  /** Resolves when the message is durable. Rejects with TemporaryError: it is not queued. */
+  accept(message: NewMessage): Promise<Accepted>;
+  /** The next slice of recipients of a message in todo becomes jobs. */
+  expand(message: number, weight: number): Promise<Expansion>;
+  /** Jobs that are due, by lane. Who holds a claimed job is the business of the caller's memory. */
+  claim(
+    lanes: readonly (LaneName & { readonly limit: number })[],
+    now: number,
+  ): Promise<ReadResults["claim"]>;
+  /** Results of deliveries, deferrals included; resolves with the messages that ended. */
+  report(marks: readonly Mark[]): Promise<readonly MessageEnd[]>;
+  /** End a message in bouncing; its bounce is accepted in the same transaction. */
+  finish(message: number, bounce: NewMessage | null): Promise<MessageEnd>;
+}
+
+export interface QueueOptions {
+  readonly home: string;
+  /** Directory of the built entry files, as a file URL ending in `/`. */
+  readonly threads: URL;
+  readonly failpoint: string | undefined;
+  /** The database cannot be trusted any more (failed fsync, lost thread): the process must exit. */
+  fatal(text: string): void;
+}
+
+interface Waiting {
+  readonly operation: WriteOperation;
+  readonly weight: number;
+  done(answer: WriteAnswer): void;
+}
+
+/** Weight of one batch; about a fifth of a millisecond per ten, so a transaction stays under 20 ms. */
+const BATCH_WEIGHT = 400;
+
+export class Queue implements QueueStore {
+  private readonly writer: Worker;
+  private readonly reader: Worker;
+  private readonly fatal: (text: string) => void;
+  private waiting: Waiting[] = [];
+  private inFlight: Waiting[] | undefined;
+  private scheduled = false;
+  private readonly reads = new Map<
+    number,
+    { resolve(value: never): void; reject(error: Error): void }
+  >();
+  private tickets = 0;
+  private closing = false;
+
+  private constructor(writer: Worker, reader: Worker, fatal: (text: string) => void) {
+    this.writer = writer;
+    this.reader = reader;
+    this.fatal = fatal;
+    writer.on("message", (answers: WriteAnswer[]) => this.answered(answers));
+    reader.on(
+      "message",
+      ({ ticket, value, error }: { ticket: number; value: never; error?: string }) => {
+        const read = this.reads.get(ticket);
+        this.reads.delete(ticket);
+        if (error !== undefined) read?.reject(new TemporaryError(error));
+        else read?.resolve(value);
+      },
+    );
+    for (const thread of [writer, reader]) {
+      thread.on("error", (error) => this.fatal(String(error)));
+      thread.on("exit", () => {
+        if (!this.closing) this.fatal("a queue thread ended");
+      });
+    }
+  }
+
+  /** Opens the database (and makes it). Rejects with the writer's error, as NewerSchemaError's text. */
+  static async open(options: QueueOptions): Promise<Queue> {
+    const data = {
+      database: join(options.home, "queue", "queue.db"),
+      mess: join(options.home, "queue", "mess"),
+      failpoint: options.failpoint,
+    };
+    const writer = await startThread(new URL("writer.entry.js", options.threads), data);
+    const reader = await startThread(new URL("reader.entry.js", options.threads), data);
+    return new Queue(writer, reader, options.fatal);
+  }
+
+  /** Operations that wait for the next commit. */
+  get backlog(): number {
+    return this.waiting.length;
+  }
+
+  private write<K extends WriteKind>(
+    operation: WriteOperation & { kind: K },
+    weight: number,
+  ): Promise<WriteResults[K]> {
+    return new Promise((resolve, reject) => {
+      this.waiting.push({
+        operation,
+        weight,
+        done: (answer) => {
+          if (answer.ok) resolve(answer.value as WriteResults[K]);
+          else reject(new TemporaryError(answer.text));
+        },
+      });
+      if (this.inFlight || this.scheduled) return;
+      this.scheduled = true;
+      setImmediate(() => {
+        this.scheduled = false;
+        this.send();
+      });
+    });
+  }
+
+  private send(): void {
+    if (this.inFlight || this.waiting.length === 0) return;
+    let weight = 0;
+    let count = 0;
+    while (count < this.waiting.length && weight < BATCH_WEIGHT) {
+      weight += this.waiting[count++]?.weight ?? 0;
+    }
+    this.inFlight = this.waiting.splice(0, count);
+    this.writer.postMessage(this.inFlight.map((w) => w.operation));
+  }
+
+  private answered(answers: WriteAnswer[]): void {
+    const batch = this.inFlight ?? [];
+    this.inFlight = undefined;
+    // The next commit starts before anybody is answered.
+    this.send();
+    for (const answer of answers) {
+      // After a failed fsync nobody knows what is on disk; trying that commit again could lie.
+      if (!answer.ok && /^SQLITE_(IOERR|CORRUPT|NOTADB)/.test(answer.code)) {
+        this.fatal(`queue database: ${answer.code}`);
+        return;
+      }
+    }
+    batch.forEach((waiting, at) => {
+      const answer = answers[at];
+      if (answer) waiting.done(answer);
+    });
+  }
+
+  accept(message: NewMessage): Promise<Accepted> {
+    const bytes = (message.body?.length ?? 0) + (message.envelope?.length ?? 0);
+    return this.write({ kind: "accept", message }, 2 + bytes / 8192);
+  }
+
+  expand(message: number, weight: number): Promise<Expansion> {
+    return this.write({ kind: "expand", message }, weight);
+  }
+
+  report(marks: readonly Mark[]): Promise<readonly MessageEnd[]> {
+    return this.write({ kind: "mark", marks }, marks.length);
+  }
+
+  finish(message: number, bounce: NewMessage | null): Promise<MessageEnd> {
+    return this.write({ kind: "finish", message, bounce }, 10);
+  }
+
+  /** Make up to `limit` jobs of the lane due at `at`; how many were not yet. */
+  makeDue(lane: LaneName, at: number, limit: number): Promise<number> {
+    return this.write({ kind: "due", site: lane.site, class: lane.class, at, limit }, 200);
+  }
+
+  forgetKey(key: string, uid: number): Promise<null> {
+    return this.write({ kind: "forgetKey", key, uid }, 1);
+  }
+
+  sweepKeys(before: number): Promise<number> {
+    return this.write({ kind: "sweepKeys", before }, 100);
+  }
+
+  route(tables: (WriteOperation & { kind: "route" })["tables"]): Promise<null> {
+    return this.write({ kind: "route", tables }, 1);
+  }
+
+  claim(
+    lanes: readonly (LaneName & { readonly limit: number })[],
+    now: number,
+  ): Promise<ReadResults["claim"]> {
+    return this.read({ kind: "claim", lanes, now });
+  }
+
+  read<K extends ReadKind>(request: ReadRequest & { kind: K }): Promise<ReadResults[K]> {
+    return new Promise((resolve, reject) => {
+      const ticket = this.tickets++;
+      this.reads.set(ticket, { resolve: resolve as (value: never) => void, reject });
+      this.reader.postMessage({ ticket, request });
+    });
+  }
+
+  /** After the last answer; closes the database. */
+  async close(): Promise<void> {
+    this.closing = true;
+    const ended = [this.writer, this.reader].map(
+      (thread) => new Promise<void>((resolve) => thread.once("exit", () => resolve())),
+    );
+    this.reader.postMessage(null);
+    this.writer.postMessage(null);
+    await Promise.all(ended);
+  }
+}
+
+async function startThread(file: URL, data: object): Promise<Worker> {
+  const worker = new Worker(file, { workerData: data });
+  await new Promise<void>((resolve, reject) => {
+    worker.once("error", reject);
+    worker.once("message", () => {
+      worker.off("error", reject);
+      resolve();
+    });
+  });
+  return worker;
+}

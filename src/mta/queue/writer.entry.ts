@@ -1,0 +1,29 @@
+/** The writer thread: the only connection that writes the queue. Started by queue.ts. */
+import { parentPort, workerData } from "node:worker_threads";
+import { openDatabase } from "../../lib/sqlite.ts";
+import { Failpoint } from "./failpoint.ts";
+import { queueMigrations } from "./schema.ts";
+import { Store } from "./store.ts";
+import type { WriteOperation } from "./work.ts";
+import { Writer } from "./writer.ts";
+
+const { database, mess, failpoint } = workerData as {
+  database: string;
+  mess: string;
+  failpoint: string | undefined;
+};
+const db = openDatabase(database, queueMigrations, {
+  synchronous: "FULL",
+  checkpointElsewhere: true,
+});
+const point = new Failpoint(failpoint, () => process.kill(process.pid, "SIGKILL"));
+const writer = new Writer(new Store(db), mess, point);
+parentPort?.on("message", (batch: readonly WriteOperation[] | null) => {
+  if (batch === null) {
+    db.close();
+    parentPort?.close();
+    return;
+  }
+  parentPort?.postMessage(writer.run(batch));
+});
+parentPort?.postMessage("open");

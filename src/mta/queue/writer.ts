@@ -1,0 +1,150 @@
+/**
+ * What the writer thread does with a batch: all of it in one transaction, so one fsync answers
+ * everybody who gathered while the last one was in flight. If an operation fails, the batch runs
+ * again one by one, so that each failure meets only its own caller.
+ */
+import { closeSync, openSync, readSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { errorText } from "../../lib/errors.ts";
+import { sqliteCode } from "../../lib/sqlite.ts";
+import { Router } from "../send/route.ts";
+import type { Failpoint, FailpointName } from "./failpoint.ts";
+import { accept, type ExpandContext, expand, finish, mark } from "./states.ts";
+import type { Store } from "./store.ts";
+import type { WriteAnswer, WriteKind, WriteOperation, WriteResults } from "./work.ts";
+
+/** Enough for a slice of ordinary addresses, and for one of the longest. */
+const ENVELOPE_READ = 65536;
+
+export class Writer {
+  private readonly store: Store;
+  private readonly mess: string;
+  private readonly failpoint: Failpoint;
+  private context: ExpandContext;
+
+  constructor(store: Store, mess: string, failpoint: Failpoint) {
+    this.store = store;
+    this.mess = mess;
+    this.failpoint = failpoint;
+    this.context = this.contextFor(
+      new Router({
+        envnoathost: "localhost",
+        locals: [],
+        percenthack: [],
+        virtualdomains: [],
+        smtproutes: [],
+      }),
+    );
+  }
+
+  private contextFor(router: Router): ExpandContext {
+    return { router, readSpilled: (message, offset) => this.readSpilled(message, offset) };
+  }
+
+  private readSpilled(message: number, offset: number): Buffer {
+    const fd = openSync(join(this.mess, `${message}.envelope`), "r");
+    try {
+      const buffer = Buffer.allocUnsafe(ENVELOPE_READ);
+      return buffer.subarray(0, readSync(fd, buffer, 0, ENVELOPE_READ, offset));
+    } finally {
+      closeSync(fd);
+    }
+  }
+
+  /** Answers in the order of the operations; everything answered with ok is durable. */
+  run(batch: readonly WriteOperation[]): WriteAnswer[] {
+    try {
+      return this.transaction(batch);
+    } catch (error) {
+      if (batch.length === 1) return [failure(error)];
+    }
+    return batch.map((operation) => {
+      try {
+        return this.transaction([operation])[0] as WriteAnswer;
+      } catch (error) {
+        return failure(error);
+      }
+    });
+  }
+
+  private transaction(batch: readonly WriteOperation[]): WriteAnswer[] {
+    this.store.begin();
+    let answers: WriteAnswer[];
+    try {
+      answers = batch.map((operation) => ({ ok: true, value: this.apply(operation) }));
+      this.reached(batch, "before");
+      this.store.commit();
+    } catch (error) {
+      this.store.rollback();
+      throw error;
+    }
+    this.reached(batch, "after");
+    this.removeSpills(batch, answers);
+    return answers;
+  }
+
+  private apply(operation: WriteOperation): WriteResults[WriteKind] {
+    switch (operation.kind) {
+      case "accept":
+        return accept(this.store, operation.message);
+      case "expand": {
+        const expansion = expand(this.store, operation.message, this.context);
+        if (!expansion) throw new Error(`message ${operation.message} is not in todo`);
+        return expansion;
+      }
+      case "mark":
+        return mark(this.store, operation.marks);
+      case "finish":
+        return finish(this.store, operation.message, operation.bounce);
+      case "due":
+        return this.store.makeDue(operation.site, operation.class, operation.at, operation.limit);
+      case "forgetKey":
+        this.store.deleteKey(operation.key, operation.uid);
+        return null;
+      case "sweepKeys":
+        return this.store.sweepKeys(operation.before);
+      case "route":
+        this.context = this.contextFor(new Router(operation.tables));
+        return null;
+      default:
+        return operation satisfies never;
+    }
+  }
+
+  private reached(batch: readonly WriteOperation[], side: "before" | "after"): void {
+    for (const { kind } of batch) {
+      if (kind === "accept" || kind === "expand" || kind === "mark" || kind === "finish") {
+        this.failpoint.hit(`${kind}-${side}-commit` satisfies FailpointName);
+      }
+    }
+  }
+
+  /** Files of rows that are gone. A crash before this leaves orphans for the sweep. */
+  private removeSpills(batch: readonly WriteOperation[], answers: readonly WriteAnswer[]): void {
+    batch.forEach((operation, at) => {
+      const answer = answers[at];
+      if (!answer?.ok) return;
+      if (operation.kind === "expand") {
+        const { finished, message, end } = answer.value as WriteResults["expand"];
+        if (finished) this.remove(`${message.id}.envelope`);
+        if (end?.end === "gone" && end.spilled) this.remove(String(end.message));
+      } else if (operation.kind === "mark") {
+        for (const end of answer.value as WriteResults["mark"]) {
+          if (end.end === "gone" && end.spilled) this.remove(String(end.message));
+        }
+      } else if (operation.kind === "finish") {
+        const end = answer.value as WriteResults["finish"];
+        if (end.spilled) this.remove(String(end.message));
+      }
+    });
+  }
+
+  private remove(name: string): void {
+    this.failpoint.hit("spill-before-unlink");
+    rmSync(join(this.mess, name), { force: true });
+  }
+}
+
+function failure(error: unknown): WriteAnswer {
+  return { ok: false, code: sqliteCode(error), text: errorText(error) };
+}

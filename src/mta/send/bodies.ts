@@ -1,0 +1,120 @@
+/**
+ * Message bytes for whoever delivers: small ones from memory or the database, large ones streamed
+ * from their spill. A peer proves with the token of the work it was given that it may read.
+ */
+import { createHmac, randomBytes, timingSafeEqual } from "node:crypto";
+import { open } from "node:fs/promises";
+import { join } from "node:path";
+import { BODY_CHUNK, type QueueMessage } from "../channel/messages.ts";
+import type { Queue } from "../queue/queue.ts";
+
+const CACHE_BYTES = 32 << 20;
+
+/** Where chunks go; a Channel. */
+export interface ChunkSink {
+  send(message: QueueMessage): void;
+  drained(): Promise<void>;
+  readonly closed: boolean;
+}
+
+export class Bodies {
+  private readonly queue: Pick<Queue, "read">;
+  private readonly mess: string;
+  private readonly secret = randomBytes(32);
+  private readonly cache = new Map<number, Uint8Array>();
+  private cachedBytes = 0;
+
+  constructor(queue: Pick<Queue, "read">, home: string) {
+    this.queue = queue;
+    this.mess = join(home, "queue", "mess");
+  }
+
+  token(message: number): Buffer {
+    return createHmac("sha256", this.secret).update(String(message)).digest();
+  }
+
+  allows(message: number, token: Buffer): boolean {
+    const right = this.token(message);
+    return token.length === right.length && timingSafeEqual(token, right);
+  }
+
+  /** Remember a small body that is at hand anyway. */
+  keep(message: number, bytes: Uint8Array): void {
+    if (this.cache.has(message)) return;
+    this.cache.set(message, bytes);
+    this.cachedBytes += bytes.length;
+    for (const [id, old] of this.cache) {
+      if (this.cachedBytes <= CACHE_BYTES) break;
+      this.cache.delete(id);
+      this.cachedBytes -= old.length;
+    }
+  }
+
+  forget(message: number): void {
+    const bytes = this.cache.get(message);
+    if (!bytes) return;
+    this.cache.delete(message);
+    this.cachedBytes -= bytes.length;
+  }
+
+  cached(message: number): Uint8Array | undefined {
+    return this.cache.get(message);
+  }
+
+  /** The body when it is in the database; undefined when it is spilled (or gone). */
+  async small(message: number): Promise<Uint8Array | undefined> {
+    const known = this.cache.get(message);
+    if (known) return known;
+    const bytes = await this.queue.read({ kind: "body", message });
+    if (!bytes) return undefined;
+    this.keep(message, bytes);
+    return bytes;
+  }
+
+  /** All bytes in pieces, from memory, database or spill. */
+  async *pieces(message: number): AsyncGenerator<Uint8Array> {
+    const small = await this.small(message);
+    if (small) {
+      yield small;
+      return;
+    }
+    const file = await open(join(this.mess, String(message)), "r");
+    try {
+      for (;;) {
+        const buffer = Buffer.allocUnsafe(BODY_CHUNK);
+        const { bytesRead } = await file.read(buffer, 0, BODY_CHUNK, null);
+        if (bytesRead === 0) return;
+        yield buffer.subarray(0, bytesRead);
+      }
+    } finally {
+      await file.close();
+    }
+  }
+
+  /** Answer a `fetch`, at the pace of the reader. */
+  async serve(message: number, sink: ChunkSink): Promise<void> {
+    for await (const piece of this.pieces(message)) {
+      for (let at = 0; at < piece.length; at += BODY_CHUNK) {
+        await sink.drained();
+        if (sink.closed) return;
+        const bytes = Buffer.from(
+          piece.buffer,
+          piece.byteOffset + at,
+          Math.min(BODY_CHUNK, piece.length - at),
+        );
+        sink.send({ type: "chunk", message, last: false, bytes });
+      }
+    }
+    sink.send({ type: "chunk", message, last: true, bytes: Buffer.alloc(0) });
+  }
+
+  /** Send a small body in front of its first slot. */
+  push(message: number, bytes: Uint8Array, sink: ChunkSink): void {
+    const view = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    for (let at = 0; at < view.length; at += BODY_CHUNK) {
+      const part = view.subarray(at, at + BODY_CHUNK);
+      sink.send({ type: "chunk", message, last: at + BODY_CHUNK >= view.length, bytes: part });
+    }
+    if (view.length === 0) sink.send({ type: "chunk", message, last: true, bytes: view });
+  }
+}

@@ -1,0 +1,468 @@
+/**
+ * Deliveries: starts what the window offers while slots are free, follows each to its report, and
+ * hands the results to the queue in batches. A slot is one `remote` or `local` message to a peer.
+ * At-least-once: what was out when a peer or we went away is tried again. Nothing starts while a
+ * mark cannot be committed, the log is stalled, or the peer does not take more.
+ */
+import { type Report, SMALL_BODY, type Verdict } from "../channel/messages.ts";
+import type { Failpoint } from "../queue/failpoint.ts";
+import type { QueueStore } from "../queue/queue.ts";
+import type { Mark, MessageEnd, MessageRow } from "../queue/work.ts";
+import type { Bodies, ChunkSink } from "./bodies.ts";
+import { paragraph } from "./bounce.ts";
+import type { Events } from "./events.ts";
+import type { Job } from "./job.ts";
+import type { Lane } from "./lane.ts";
+import { type ChannelName, isDying, type Lifetime, nextTry, siteBlockSeconds } from "./schedule.ts";
+import type { Window } from "./window.ts";
+
+/** Most recipients on one remote slot. */
+const SLOT_RECIPIENTS = 200;
+/** Bytes a peer may leave unread before nothing more is sent to it. */
+const PEER_BACKLOG = 4 << 20;
+/** How long a settled recipient of a running slot may wait for its mark. */
+const PARTIAL_MARK_MS = 50;
+const MARK_RETRY_MS = 1000;
+const TOO_LONG = "I'm not going to try again; this message has been in the queue too long.\n";
+const bodyTypes = ["7bit", "8bit", "binary"] as const;
+
+/** The peer of a channel: qmail-lspawn or qmail-rspawn. */
+export interface Peer extends ChunkSink {
+  readonly backlogBytes: number;
+}
+
+interface Slot {
+  readonly channel: ChannelName;
+  readonly site: string;
+  /** Number of its first delivery. */
+  readonly first: number;
+  /** Per delivery: the job and the index in it. */
+  readonly jobs: Job[];
+  readonly indexes: number[];
+  readonly ended: Uint8Array;
+  left: number;
+  /** Whether somebody at the site answered. */
+  connected: boolean;
+}
+
+interface ChannelState {
+  readonly name: ChannelName;
+  readonly limit: number;
+  used: number;
+  peer: Peer | undefined;
+  /** Running slots, by rising delivery number. */
+  slots: Slot[];
+  /** Messages whose body the peer has. */
+  readonly bodies: Set<number>;
+}
+
+export interface DispatchOptions {
+  readonly window: Window;
+  readonly queue: QueueStore;
+  readonly bodies: Bodies;
+  readonly events: Events;
+  readonly failpoint: Failpoint;
+  readonly concurrency: Readonly<Record<ChannelName, number>>;
+  readonly lifetime: () => Lifetime;
+  /** Seconds. */
+  now(): number;
+  logStalled(): boolean;
+  ended(end: MessageEnd): void;
+  /** The address to show in a bounce, as its sender knew it. */
+  unroute(address: string): string;
+}
+
+export class Dispatch {
+  private readonly o: DispatchOptions;
+  private readonly channels: Record<ChannelName, ChannelState>;
+  private deliveries = 0;
+  private scheduled = false;
+  private statusDue = false;
+  private marks: { mark: Mark; job: Job; over: boolean }[] = [];
+  private committing = false;
+  private markTrouble = false;
+  private readonly dirty = new Set<Job>();
+  private partialTimer: NodeJS.Timeout | undefined;
+  private stopping = false;
+  private idle: (() => void) | undefined;
+
+  constructor(options: DispatchOptions) {
+    this.o = options;
+    const state = (name: ChannelName): ChannelState => ({
+      name,
+      limit: options.concurrency[name],
+      used: 0,
+      peer: undefined,
+      slots: [],
+      bodies: new Set(),
+    });
+    this.channels = { local: state("local"), remote: state("remote") };
+    options.window.idleMessage = (id) => this.forget(id);
+  }
+
+  // ---- peers --------------------------------------------------------------------------------
+
+  attach(name: ChannelName, peer: Peer): void {
+    const channel = this.channels[name];
+    if (channel.peer) this.detach(name, channel.peer);
+    channel.peer = peer;
+    this.wake();
+  }
+
+  /** The peer is gone: what it had is put back. */
+  detach(name: ChannelName, peer: Peer): void {
+    const channel = this.channels[name];
+    if (channel.peer !== peer) return;
+    channel.peer = undefined;
+    channel.bodies.clear();
+    this.putBack(channel, `qmail-${name === "local" ? "lspawn" : "rspawn"} went away. (#4.3.0)\n`);
+    this.wake();
+  }
+
+  private putBack(channel: ChannelState, why: string): void {
+    for (const slot of channel.slots.slice()) {
+      slot.connected = true; // says nothing about the site
+      slot.jobs.forEach((job, at) => {
+        if (slot.ended[at]) return;
+        job.retryAt = this.o.now();
+        job.dying = false;
+        this.report(channel, { delivery: slot.first + at, verdict: "Z", text: why });
+      });
+    }
+  }
+
+  private forget(message: number): void {
+    const { remote } = this.channels;
+    this.o.bodies.forget(message);
+    if (remote.bodies.delete(message)) remote.peer?.send({ type: "forget", message });
+  }
+
+  // ---- starting -----------------------------------------------------------------------------
+
+  /** Look for work at the end of this turn. */
+  wake(): void {
+    if (this.scheduled) return;
+    this.scheduled = true;
+    setImmediate(() => {
+      this.scheduled = false;
+      this.turn();
+    });
+  }
+
+  private turn(): void {
+    this.start(this.channels.local);
+    this.start(this.channels.remote);
+    if (this.statusDue) this.status();
+    if (this.o.window.wantsPage) void this.o.window.page();
+    this.commitMarks();
+    if (this.idle && this.quiet) this.idle();
+  }
+
+  status(): void {
+    this.statusDue = false;
+    const { local, remote } = this.channels;
+    this.o.events.status(
+      `${local.used}/${local.limit}`,
+      `${remote.used}/${remote.limit}`,
+      this.stopping,
+    );
+  }
+
+  private mayStart(channel: ChannelState): boolean {
+    return (
+      !this.stopping &&
+      !this.markTrouble &&
+      channel.used < channel.limit &&
+      channel.peer !== undefined &&
+      channel.peer.backlogBytes < PEER_BACKLOG &&
+      !this.o.logStalled()
+    );
+  }
+
+  private start(channel: ChannelState): void {
+    while (this.mayStart(channel)) {
+      const lane = this.o.window.next(channel.name, channel.limit - channel.used, channel.limit);
+      if (!lane) return;
+      if (channel.name === "remote") this.startRemote(channel, lane);
+      else this.startLocal(channel, lane);
+      this.o.window.check(lane);
+    }
+    const { peer } = channel;
+    if (peer && peer.backlogBytes >= PEER_BACKLOG) void peer.drained().then(() => this.wake());
+  }
+
+  /** A pass over the job begins: retry time and fate of failures are fixed now. */
+  private begin(job: Job): void {
+    if (job.started) return;
+    const now = this.o.now();
+    job.retryAt = nextTry(job.message.born, now, job.row.site.startsWith("L") ? "local" : "remote");
+    job.dying = isDying(job.message.born, now, this.o.lifetime());
+  }
+
+  private startRemote(channel: ChannelState, lane: Lane): void {
+    const head = lane.shift();
+    if (!head) return;
+    const jobs: Job[] = [];
+    const indexes: number[] = [];
+    for (let job: Job | undefined = head; job; ) {
+      this.begin(job);
+      for (const index of job.todo) {
+        jobs.push(job);
+        indexes.push(index);
+      }
+      job.next = job.todo.length;
+      job.running = job.todo.length;
+      // Small jobs of the same message and site share the slot.
+      const next = lane.peekOf(head.message.id);
+      if (!next || jobs.length + next.todo.length > SLOT_RECIPIENTS) break;
+      job = lane.shift(head.message.id);
+    }
+    const slot = this.open(channel, lane.site, jobs, indexes);
+    const { message } = head;
+    this.logStart(slot);
+    this.withBody(channel, message, () => {
+      channel.peer?.send({
+        type: "remote",
+        message: message.id,
+        token: this.o.bodies.token(message.id),
+        sizeBytes: message.size,
+        bodyType: bodyTypes[message.bodyType] ?? "8bit",
+        sender: message.sender,
+        first: slot.first,
+        recipients: slot.jobs.map((job, at) => {
+          const index = slot.indexes[at] as number;
+          return {
+            original: job.originals[index] as string,
+            routed: job.routed[index] as string,
+          };
+        }),
+      });
+      this.o.failpoint.hit("deliver-sent");
+    });
+  }
+
+  private startLocal(channel: ChannelState, lane: Lane): void {
+    const job = lane.peek();
+    if (!job) return;
+    this.begin(job);
+    const index = job.todo[job.next++] as number;
+    job.running++;
+    if (job.next >= job.todo.length) lane.shift();
+    const slot = this.open(channel, lane.site, [job], [index]);
+    this.logStart(slot);
+    const { message } = job;
+    channel.peer?.send({
+      type: "local",
+      message: message.id,
+      token: this.o.bodies.token(message.id),
+      sizeBytes: message.size,
+      sender: message.sender,
+      delivery: slot.first,
+      deliveryKey: job.deliveryKey(index),
+      original: job.originals[index] as string,
+      recipient: job.routed[index] as string,
+    });
+    this.o.failpoint.hit("deliver-sent");
+  }
+
+  private open(channel: ChannelState, site: string, jobs: Job[], indexes: number[]): Slot {
+    const slot: Slot = {
+      channel: channel.name,
+      site,
+      first: this.deliveries + 1,
+      jobs,
+      indexes,
+      ended: new Uint8Array(jobs.length),
+      left: jobs.length,
+      connected: false,
+    };
+    this.deliveries += jobs.length;
+    channel.slots.push(slot);
+    channel.used++;
+    this.statusDue = true;
+    this.o.window.slotStarted(site);
+    return slot;
+  }
+
+  private logStart(slot: Slot): void {
+    slot.jobs.forEach((job, at) => {
+      const recipient = job.routed[slot.indexes[at] as number] as string;
+      this.o.events.starting(slot.first + at, job.message.id, slot.channel, recipient);
+    });
+  }
+
+  /** A small body goes ahead of the first slot of its message; a large one is fetched by token. */
+  private withBody(channel: ChannelState, message: MessageRow, then: () => void): void {
+    if (message.size > SMALL_BODY || message.spilled === 1 || channel.bodies.has(message.id)) {
+      then();
+      return;
+    }
+    const { peer } = channel;
+    const push = (bytes: Uint8Array): void => {
+      if (channel.peer !== peer || !peer) return;
+      if (!channel.bodies.has(message.id)) {
+        channel.bodies.add(message.id);
+        this.o.bodies.push(message.id, bytes, peer);
+      }
+      then();
+    };
+    const cached = this.o.bodies.cached(message.id);
+    if (cached) {
+      push(cached);
+      return;
+    }
+    this.o.bodies.small(message.id).then(
+      (bytes) => push(bytes ?? new Uint8Array(0)),
+      // Without a body nothing can be delivered; the peer's deliveries come back when it is closed.
+      () => peer && this.detach(channel.name, peer),
+    );
+  }
+
+  // ---- reports ------------------------------------------------------------------------------
+
+  /** From a peer; a peer that is not (or no longer) attached is not believed. */
+  reports(name: ChannelName, peer: Peer, reports: readonly Report[]): void {
+    const channel = this.channels[name];
+    if (channel.peer !== peer) return;
+    for (const report of reports) this.report(channel, report);
+    this.wake();
+  }
+
+  private findSlot(slots: readonly Slot[], delivery: number): number {
+    let low = 0;
+    let high = slots.length - 1;
+    while (low <= high) {
+      const middle = (low + high) >> 1;
+      const slot = slots[middle] as Slot;
+      if (delivery < slot.first) high = middle - 1;
+      else if (delivery >= slot.first + slot.jobs.length) low = middle + 1;
+      else return middle;
+    }
+    return -1;
+  }
+
+  private report(channel: ChannelState, report: Report): void {
+    const place = this.findSlot(channel.slots, report.delivery);
+    const slot = channel.slots[place];
+    const at = slot ? report.delivery - slot.first : 0;
+    if (!slot || slot.ended[at]) {
+      this.o.events.warning("internal error: delivery report out of range");
+      return;
+    }
+    slot.ended[at] = 1;
+    slot.left--;
+    const job = slot.jobs[at] as Job;
+    this.settle(channel.name, job, slot.indexes[at] as number, report);
+    if (report.verdict !== "Z" || !/\(#4\.4\.\d/.test(report.text)) slot.connected = true;
+    job.running--;
+    if (job.passOver) this.endPass(job);
+    else if (job.dirty) this.markSoon(job);
+    if (slot.left > 0) return;
+    channel.slots.splice(place, 1);
+    channel.used--;
+    this.statusDue = true;
+    this.o.window.slotEnded(
+      slot.site,
+      slot.connected || channel.name === "local",
+      siteBlockSeconds,
+    );
+  }
+
+  private settle(name: ChannelName, job: Job, index: number, report: Report): void {
+    const { events } = this.o;
+    let verdict: Verdict = report.verdict;
+    let { text } = report;
+    if (verdict === "Z" && job.dying) {
+      verdict = "D";
+      if (text !== "" && !text.endsWith("\n")) text += "\n";
+      text += TOO_LONG;
+    }
+    if (verdict === "Z") {
+      events.deferral(report.delivery, text);
+      return;
+    }
+    if (verdict === "K") {
+      events.success(report.delivery, text);
+    } else {
+      events.failure(report.delivery, text);
+      const address = this.o.unroute(job.routed[index] as string);
+      job.fail(paragraph(address, text));
+    }
+    job.settle(index);
+    if (name === "local") job.forgetKeys(job.deliveryKey(index));
+  }
+
+  private endPass(job: Job): void {
+    this.dirty.delete(job);
+    this.marks.push({ mark: job.takeMark(job.retryAt), job, over: true });
+  }
+
+  private markSoon(job: Job): void {
+    this.dirty.add(job);
+    this.partialTimer ??= setTimeout(() => {
+      this.partialTimer = undefined;
+      for (const one of this.dirty)
+        this.marks.push({ mark: one.takeMark(null), job: one, over: false });
+      this.dirty.clear();
+      this.commitMarks();
+    }, PARTIAL_MARK_MS);
+  }
+
+  private commitMarks(): void {
+    if (this.committing || this.marks.length === 0) return;
+    this.committing = true;
+    const batch = this.marks;
+    this.marks = [];
+    void this.commit(batch);
+  }
+
+  /** Until it succeeds: what is settled must not be forgotten, and nothing new starts meanwhile. */
+  private async commit(batch: { mark: Mark; job: Job; over: boolean }[]): Promise<void> {
+    const marks = batch.map((one) => one.mark);
+    let ends: readonly MessageEnd[] | undefined;
+    while (!ends) {
+      try {
+        ends = await this.o.queue.report(marks);
+        this.markTrouble = false;
+      } catch {
+        if (!this.markTrouble) {
+          this.o.events.alert("unable to mark deliveries; will try again, deliveries pause");
+        }
+        this.markTrouble = true;
+        await new Promise((resolve) => setTimeout(resolve, MARK_RETRY_MS));
+      }
+    }
+    this.committing = false;
+    for (const { mark, job, over } of batch) {
+      if (over) this.o.window.release(job, mark.retryAt);
+    }
+    for (const end of ends) this.o.ended(end);
+    this.wake();
+  }
+
+  // ---- stopping -----------------------------------------------------------------------------
+
+  private get quiet(): boolean {
+    const { local, remote } = this.channels;
+    const running = local.slots.length + remote.slots.length;
+    return running === 0 && this.marks.length === 0 && !this.committing && this.dirty.size === 0;
+  }
+
+  /** Nothing new starts; resolves when all that ran is settled or, after `graceMs`, put back. */
+  async stop(graceMs: number): Promise<void> {
+    this.stopping = true;
+    this.status();
+    const done = new Promise<void>((resolve) => {
+      this.idle = resolve;
+    });
+    const timer = setTimeout(() => {
+      this.putBack(this.channels.local, "qmail-send is stopping. (#4.3.0)\n");
+      this.putBack(this.channels.remote, "qmail-send is stopping. (#4.3.0)\n");
+      this.wake();
+    }, graceMs);
+    this.wake();
+    await done;
+    clearTimeout(timer);
+    clearTimeout(this.partialTimer);
+  }
+}

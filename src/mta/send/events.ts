@@ -1,0 +1,77 @@
+/** Every log line of qmail-send, one function each. qmail reference 7.6. */
+import { logSafe } from "../../lib/log.ts";
+import type { MessageRow } from "../queue/work.ts";
+
+export interface LogSink {
+  line(text: string): void;
+}
+
+export class Events {
+  private readonly log: LogSink;
+
+  constructor(log: LogSink) {
+    this.log = log;
+  }
+
+  status(local: string, remote: string, exiting: boolean): void {
+    this.log.line(`status: local ${local} remote ${remote}${exiting ? " exitasap" : ""}`);
+  }
+
+  exiting(): void {
+    this.log.line("status: exiting");
+  }
+
+  newMessage(message: MessageRow): void {
+    const { id, size, sender, uid } = message;
+    this.log.line(`new msg ${id}`);
+    this.log.line(`info msg ${id}: bytes ${size} from <${logSafe(sender)}> qp ${id} uid ${uid}`);
+  }
+
+  starting(delivery: number, message: number, channel: string, recipient: string): void {
+    this.log.line(
+      `starting delivery ${delivery}: msg ${message} to ${channel} ${logSafe(recipient)}`,
+    );
+  }
+
+  success(delivery: number, text: string): void {
+    this.log.line(`delivery ${delivery}: success: ${logSafe(text)}`);
+  }
+
+  failure(delivery: number, text: string): void {
+    this.log.line(`delivery ${delivery}: failure: ${logSafe(text)}`);
+  }
+
+  deferral(delivery: number, text: string): void {
+    this.log.line(`delivery ${delivery}: deferral: ${logSafe(text)}`);
+  }
+
+  bounce(message: number, bounce: number): void {
+    this.log.line(`bounce msg ${message} qp ${bounce}`);
+  }
+
+  tripleBounce(message: number): void {
+    this.log.line(`triple bounce: discarding bounce/${message}`);
+  }
+
+  discardedDoubleBounce(message: number): void {
+    this.log.line(`double bounce: discarding bounce/${message}`);
+  }
+
+  endMessage(message: number): void {
+    this.log.line(`end msg ${message}`);
+  }
+
+  /** `text` is ours; what it quotes was made safe by the caller. */
+  alert(text: string): void {
+    this.log.line(`alert: ${text}`);
+  }
+
+  warning(text: string): void {
+    this.log.line(`warning: ${text}`);
+  }
+
+  /** A file in the drop directory that is not one of ours. */
+  badDrop(name: string, uid: number, why: string): void {
+    this.log.line(`warning: drop file ${logSafe(name)} of uid ${uid} removed: ${why}`);
+  }
+}

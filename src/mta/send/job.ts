@@ -1,0 +1,84 @@
+/** A job in memory: a claimed row with its recipients taken apart, and how this pass over it goes. */
+import { bitmap, hasBit, setBit, unpackRecipients } from "../queue/packed.ts";
+import type { JobRow, Mark, MessageRow } from "../queue/work.ts";
+
+export class Job {
+  readonly row: JobRow;
+  readonly message: MessageRow;
+  readonly originals: readonly string[];
+  readonly routed: readonly string[];
+  /** Bit per settled recipient; what the next mark writes. */
+  readonly settled: Uint8Array;
+  /** Recipients to try in this pass, as indexes; `next` is the first not started. */
+  readonly todo: readonly number[];
+  next = 0;
+  running = 0;
+  settledCount: number;
+  /** When to try again, set as the pass starts. */
+  retryAt = 0;
+  dying = false;
+  /** Whether something was settled since the last mark left. */
+  dirty = false;
+  private failures: string[] = [];
+  private keys: string[] = [];
+
+  constructor(row: JobRow, message: MessageRow) {
+    this.row = row;
+    this.message = message;
+    const { originals, routed } = unpackRecipients(row.packed);
+    this.originals = originals;
+    this.routed = routed;
+    this.settled = bitmap(row.count, row.settled);
+    const todo: number[] = [];
+    for (let i = 0; i < row.count; i++) if (!hasBit(row.settled, i)) todo.push(i);
+    this.todo = todo;
+    this.settledCount = row.count - todo.length;
+  }
+
+  get started(): boolean {
+    return this.next > 0;
+  }
+
+  /** Nothing runs and nothing is left to start. */
+  get passOver(): boolean {
+    return this.running === 0 && this.next >= this.todo.length;
+  }
+
+  /** Local jobs: names the delivery, the same on every retry. */
+  deliveryKey(index: number): string {
+    const bytes = this.row.ordinals;
+    const view = bytes && new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    return `${this.message.id}.${view ? view.getUint32(index * 4, true) : index}`;
+  }
+
+  settle(index: number): void {
+    setBit(this.settled, index);
+    this.settledCount++;
+    this.dirty = true;
+  }
+
+  fail(paragraph: string): void {
+    this.failures.push(paragraph);
+  }
+
+  forgetKeys(deliveryKey: string): void {
+    this.keys.push(deliveryKey);
+  }
+
+  /** What to write now; the pass is over, or it goes on. */
+  takeMark(retryAt: number | null): Mark {
+    const all = this.settledCount >= this.row.count;
+    const mark: Mark = {
+      job: this.row.id,
+      message: this.message.id,
+      settled: all ? null : this.settled.slice(),
+      retryAt: all ? null : retryAt,
+      failures: this.failures,
+      keys: this.keys,
+    };
+    this.failures = [];
+    this.keys = [];
+    this.dirty = false;
+    return mark;
+  }
+}

@@ -1,0 +1,59 @@
+/** The process qmail-send: descriptor 3 is the control channel from qmail-start. See qmail-send.ts. */
+import { Socket } from "node:net";
+import { errorText } from "../../lib/errors.ts";
+import { Channel } from "../channel/channel.ts";
+import {
+  type ControlMessage,
+  PROTOCOL_VERSION,
+  readControl,
+  writeControl,
+} from "../channel/messages.ts";
+import { QmailSend } from "./qmail-send.ts";
+
+// qmail-start forwards these as messages; npm and terminals may send them to every process.
+for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"] as const) process.on(signal, () => {});
+process.umask(0o007);
+
+let send: QmailSend | undefined;
+const socket = new Socket({ fd: 3, readable: true, writable: true });
+const control = new Channel<ControlMessage, ControlMessage>(socket, writeControl, readControl, {
+  message: (message) => {
+    if (message.type === "start") void start(message);
+    else if (message.type === "announce") send?.announce(message.capability, message);
+    else if (message.type === "stop") void send?.stop();
+    else if (message.type === "reread") void send?.reread();
+    else if (message.type === "flush") void send?.flush();
+  },
+  // Without qmail-start nobody would ever stop us: finish in order.
+  closed: () => void (send ? send.stop() : process.exit(111)),
+});
+
+async function start(message: ControlMessage & { type: "start" }): Promise<void> {
+  if (send) return;
+  const here = new QmailSend({
+    home: message.home,
+    threads: new URL("./", import.meta.url),
+    uid: process.getuid?.() ?? 0,
+    failpoint: process.env.EZQMAIL_FAILPOINT,
+    expireGraceSeconds: Number(process.env.EZQMAIL_EXPIRE_GRACE ?? 600),
+    kill: () => process.kill(process.pid, "SIGKILL"),
+    exit,
+  });
+  send = here;
+  try {
+    if (message.version !== PROTOCOL_VERSION) throw new Error("qmail-start is of another version");
+    await here.start();
+    control.send({ type: "ready" });
+  } catch (error) {
+    const text = errorText(error);
+    control.send({ type: "failed", text });
+    control.flush();
+    await here.refuse(text);
+  }
+}
+
+/** A thread in write(2) cannot be ended in order; everything that matters is committed. */
+function exit(code: number, flushed: boolean): void {
+  if (flushed) process.exit(code);
+  process.kill(process.pid, "SIGKILL");
+}

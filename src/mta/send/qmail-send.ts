@@ -1,0 +1,467 @@
+/**
+ * NAME         qmail-send - take in, schedule and follow deliveries
+ * SYNOPSIS     started by qmail-start
+ * DESCRIPTION  Owns the queue. Serves queue/intake (servers), queue/deliver (local workers,
+ *              qmail-lspawn, qmail-rspawn) and queue/admin (qmail-qread, qmail-qstat), reads
+ *              queue/drop, decides local or remote for each recipient, hands deliveries to
+ *              qmail-lspawn and qmail-rspawn, tries again on a quadratic schedule, and bounces what
+ *              failed. Opens no network connection and runs no command.
+ *              TERM finishes or puts back what runs, HUP rereads locals and virtualdomains, ALRM
+ *              makes everything due; qmail-start passes them on as messages.
+ * ENVIRONMENT  EZQMAIL_FAILPOINT (tests), EZQMAIL_EXPIRE_GRACE: seconds after a start or a clock
+ *              jump in which no message is given up, default 600.
+ * FILES        control/bouncefrom bouncehost bouncemaxbytes concurrencylocal concurrencyremote
+ *              doublebouncehost doublebounceto envnoathost locals me percenthack queuelifetime
+ *              smtproutes virtualdomains; queue/queue.db, queue/mess, queue/drop,
+ *              queue/lock/sendmutex, queue/lock/trigger
+ * EXIT CODES   0 after TERM. 111 cannot start, or the queue cannot be trusted any more.
+ * DIAGNOSTICS  The log lines of qmail-log on descriptor 1.
+ * BUGS         qmail-qread shows no recipients of jobs that are done as a whole.
+ * SEE ALSO     qmail-start, qmail-lspawn, qmail-rspawn, qmail-qread, qmail-qstat, qmail-queue
+ */
+import { constants, mkdirSync, openSync, statSync } from "node:fs";
+import { type Server, Socket } from "node:net";
+import { join } from "node:path";
+import { unixSeconds } from "../../lib/date822.ts";
+import { errorText, isErrno, TemporaryError } from "../../lib/errors.ts";
+import { LogWriter } from "../../lib/log.ts";
+import { lockExclusively } from "../../lib/sqlite.ts";
+import { SMALL_BODY } from "../channel/messages.ts";
+import { DropReader } from "../queue/drop-reader.ts";
+import { Failpoint } from "../queue/failpoint.ts";
+import { Intake } from "../queue/intake.ts";
+import { Queue } from "../queue/queue.ts";
+import { sweepSpills } from "../queue/sweep.ts";
+import type { Expansion, MessageEnd, NewMessage } from "../queue/work.ts";
+import { serveAdmin } from "./admin.ts";
+import { Bodies } from "./bodies.ts";
+import { Bouncer } from "./bouncer.ts";
+import { readControls, rereadTables, type SendControls } from "./controls.ts";
+import { Dispatch } from "./dispatch.ts";
+import { Events } from "./events.ts";
+import { Capabilities, type Standing } from "./peers.ts";
+import { Router } from "./route.ts";
+import { Session, type SessionContext } from "./session.ts";
+import { listenAt } from "./sockets.ts";
+import { Todo } from "./todo.ts";
+import { Window } from "./window.ts";
+
+const TICK_MS = 1000;
+/** Scan of the drop directory when nobody pulls the trigger. */
+const SCAN_MS = 25_000;
+const SWEEP_MS = 3_600_000;
+/** Running deliveries may take this long after TERM. */
+const STOP_GRACE_MS = 6000;
+const FLUSH_SLICE = 1000;
+/** WAL pages (4 KiB) from which a checkpoint tries to truncate the file. */
+const LARGE_WAL = 16_384;
+const LOG_STALLED = "mail server temporarily rejected message (#4.3.0)";
+
+export interface SendOptions {
+  readonly home: string;
+  /** Directory of the built entry files, as a file URL ending in `/`. */
+  readonly threads: URL;
+  readonly uid: number;
+  readonly failpoint: string | undefined;
+  readonly expireGraceSeconds: number;
+  /** Die by SIGKILL: a failpoint. */
+  kill(): void;
+  /** End with this code. `flushed` false: the log thread is still writing to a stalled reader. */
+  exit(code: number, flushed: boolean): void;
+}
+
+export class QmailSend {
+  private readonly o: SendOptions;
+  private readonly log: LogWriter;
+  readonly events: Events;
+  private readonly capabilities = new Capabilities();
+  private controls!: SendControls;
+  private router!: Router;
+  private queue!: Queue;
+  private intake!: Intake;
+  private bodies!: Bodies;
+  private window!: Window;
+  private dispatch!: Dispatch;
+  private todo!: Todo;
+  private bouncer!: Bouncer;
+  private drop!: DropReader;
+  private servers: Server[] = [];
+  private readonly sessions = new Set<Session>();
+  private trigger: Socket | undefined;
+  private timers: NodeJS.Timeout[] = [];
+  private lock: { close(): void } | undefined;
+  private notBefore = 0;
+  private lastTick = { wall: 0, steady: 0 };
+  private stopping = false;
+  private dying = false;
+  private aliasUid: number | undefined;
+  private readonly networkUids = new Set<number>();
+
+  constructor(options: SendOptions) {
+    this.o = options;
+    this.log = new LogWriter(options.threads);
+    this.events = new Events(this.log);
+    this.log.drained = () => this.resume();
+  }
+
+  private readonly now = (): Date => new Date();
+  private readonly seconds = (): number => unixSeconds(new Date());
+
+  private path(...names: string[]): string {
+    return join(this.o.home, "queue", ...names);
+  }
+
+  // ---- start --------------------------------------------------------------------------------
+
+  /** Serves when it resolves. Rejects with a reason for `alert: cannot start: REASON`. */
+  async start(): Promise<void> {
+    const { home } = this.o;
+    try {
+      this.controls = readControls(home);
+    } catch (error) {
+      throw new TemporaryError("unable to read controls", { cause: error });
+    }
+    this.makeDirectories();
+    this.lock = this.takeLock();
+    const failpoint = new Failpoint(this.o.failpoint, this.o.kill);
+    this.queue = await Queue.open({
+      home,
+      threads: this.o.threads,
+      failpoint: this.o.failpoint,
+      fatal: (text) => this.fatal(text),
+    });
+    await this.queue.route(this.controls.tables);
+    this.router = new Router(this.controls.tables);
+    this.aliasUid = this.findAlias();
+    const { lastMessage } = await this.queue.read({ kind: "counts" });
+    this.build(failpoint, lastMessage);
+    await sweepSpills(this.path("mess"), this.queue, this.intake.receiving);
+    await this.loadLanes();
+    await this.bouncer.load();
+    await this.todo.load();
+    await this.listen();
+    this.dispatch.status();
+    this.openTrigger();
+    this.startTimers();
+    void this.scanDrop();
+  }
+
+  private makeDirectories(): void {
+    try {
+      mkdirSync(this.path("mess"), { recursive: true, mode: 0o700 });
+      mkdirSync(this.path("lock"), { recursive: true, mode: 0o750 });
+    } catch (error) {
+      throw new TemporaryError("unable to switch to queue directory", { cause: error });
+    }
+  }
+
+  private takeLock(): { close(): void } {
+    let lock: { close(): void } | undefined;
+    try {
+      lock = lockExclusively(this.path("lock", "sendmutex"));
+    } catch (error) {
+      throw new TemporaryError("unable to open mutex", { cause: error });
+    }
+    if (!lock) throw new TemporaryError("qmail-send is already running");
+    return lock;
+  }
+
+  /** Owner of the alias directory, when it is somebody else's: the uid qmail calls `alias`. */
+  private findAlias(): number | undefined {
+    try {
+      const { uid } = statSync(join(this.o.home, "alias"));
+      return uid === this.o.uid ? undefined : uid;
+    } catch (error) {
+      if (isErrno(error, "ENOENT")) return undefined;
+      throw error;
+    }
+  }
+
+  private phrase(uid: number): string {
+    if (this.networkUids.has(uid) && uid !== this.o.uid) return "from network";
+    return uid === this.aliasUid ? "by alias" : `by uid ${uid}`;
+  }
+
+  private lifetime = () => ({
+    queuelifetime: this.controls.queuelifetime,
+    notBefore: this.notBefore,
+  });
+
+  private build(failpoint: Failpoint, lastId: number): void {
+    const { home } = this.o;
+    const { queue, events } = this;
+    this.bodies = new Bodies(queue, home);
+    this.intake = new Intake({
+      home,
+      queue,
+      failpoint,
+      lastId,
+      now: this.now,
+      accepted: (message) => this.accepted(message),
+      refusing: () => (this.log.full || this.stopping ? LOG_STALLED : undefined),
+    });
+    this.window = new Window({
+      store: queue,
+      now: this.seconds,
+      lifetime: this.lifetime,
+      wake: () => this.dispatch.wake(),
+    });
+    this.dispatch = new Dispatch({
+      window: this.window,
+      queue,
+      bodies: this.bodies,
+      events,
+      failpoint,
+      concurrency: this.controls.concurrency,
+      lifetime: this.lifetime,
+      now: this.seconds,
+      logStalled: () => this.log.full,
+      ended: (end) => this.ended(end),
+      unroute: (address) => this.router.unroute(address),
+    });
+    this.todo = new Todo({
+      queue,
+      expanded: (expansion) => this.expanded(expansion),
+      trouble: (id) => events.warning(`trouble preprocessing msg ${id}; will try again later`),
+      paused: () => this.log.full,
+    });
+    this.bouncer = new Bouncer({
+      queue,
+      intake: this.intake,
+      bodies: this.bodies,
+      events,
+      controls: this.controls.bounce,
+      uid: this.o.uid,
+      now: this.now,
+      accepted: (message) => this.todo.add(message),
+    });
+    this.drop = new DropReader({
+      home,
+      intake: this.intake,
+      failpoint,
+      now: this.now,
+      phrase: (uid) => this.phrase(uid),
+      forgetKey: (key, uid) => queue.forgetKey(key, uid),
+      removed: (name, uid, why) => events.badDrop(name, uid, why),
+    });
+  }
+
+  /** What the last run left: every lane with its earliest time. */
+  private async loadLanes(): Promise<void> {
+    const now = this.seconds();
+    const latest = now + this.controls.queuelifetime;
+    for (let after: { site: string; class: 0 | 1 | 2 } | null = null; ; ) {
+      const page: readonly { site: string; class: 0 | 1 | 2; nextAt: number }[] =
+        await this.queue.read({ kind: "lanes", after, limit: 1000 });
+      for (const lane of page) {
+        // Only a clock that was wrong puts a job that far ahead.
+        if (lane.nextAt > latest) void this.makeDue(lane);
+        else this.window.addLane(lane, lane.nextAt);
+      }
+      if (page.length < 1000) break;
+      after = page.at(-1) ?? null;
+    }
+    this.notBefore = now + this.o.expireGraceSeconds;
+  }
+
+  private async listen(): Promise<void> {
+    const context: SessionContext = {
+      capabilities: this.capabilities,
+      intake: this.intake,
+      bodies: this.bodies,
+      dispatch: this.dispatch,
+      phrase: ({ role, uid }) => (role === "smtpd" ? "from network" : this.phrase(uid)),
+      slow: () => this.todo.slow(),
+      lost: (standing) => this.lost(standing),
+      stopping: () => this.stopping,
+    };
+    const serve = (socket: Socket): void => {
+      const session = new Session(socket, context, () => this.sessions.delete(session));
+      this.sessions.add(session);
+    };
+    this.servers = [
+      await listenAt(this.path("intake"), 0o660, serve),
+      await listenAt(this.path("deliver"), 0o666, serve),
+      await listenAt(this.path("admin"), 0o600, (socket) =>
+        serveAdmin(socket, {
+          queue: this.queue,
+          flush: () => this.flush(),
+          reread: () => this.reread(),
+        }),
+      ),
+    ];
+  }
+
+  private lost({ role }: Standing): void {
+    if (this.stopping) return;
+    const name = role === "local" ? "qmail-lspawn" : "qmail-rspawn";
+    this.events.alert(`lost ${name} connection, its deliveries are put back`);
+  }
+
+  /** Opened for reading and writing, so that it never reports an end when writers close. */
+  private openTrigger(): void {
+    try {
+      const path = this.path("lock", "trigger");
+      if (!statSync(path).isFIFO()) return;
+      const fd = openSync(path, constants.O_RDWR | constants.O_NONBLOCK);
+      this.trigger = new Socket({ fd, readable: true, writable: false });
+      this.trigger.on("data", () => void this.scanDrop());
+      this.trigger.on("error", () => {}); // the slow scan remains
+      this.trigger.unref();
+    } catch (error) {
+      if (!isErrno(error, "ENOENT")) {
+        this.events.warning(`unable to open lock/trigger: ${errorText(error)}`);
+      }
+    }
+  }
+
+  private startTimers(): void {
+    this.lastTick = { wall: Date.now(), steady: performance.now() };
+    this.timers = [
+      setInterval(() => this.tick(), TICK_MS),
+      setInterval(() => void this.scanDrop(), SCAN_MS),
+      setInterval(() => void this.sweep(), SWEEP_MS),
+    ];
+  }
+
+  private tick(): void {
+    const wall = Date.now();
+    const steady = performance.now();
+    const jump = Math.abs(wall - this.lastTick.wall - (steady - this.lastTick.steady));
+    if (jump > 30_000) this.notBefore = this.seconds() + this.o.expireGraceSeconds;
+    this.lastTick = { wall, steady };
+    this.window.tick();
+    this.resume();
+    void this.checkpoint();
+  }
+
+  private async checkpoint(): Promise<void> {
+    try {
+      const { walPages } = await this.queue.read({ kind: "checkpoint", truncate: false });
+      if (walPages > LARGE_WAL) await this.queue.read({ kind: "checkpoint", truncate: true });
+    } catch {
+      // Somebody reads an old page; the next tick tries again.
+    }
+  }
+
+  private async sweep(): Promise<void> {
+    try {
+      await sweepSpills(this.path("mess"), this.queue, this.intake.receiving);
+      // A delivery is settled at the latest when its message expires.
+      await this.queue.sweepKeys(this.seconds() - this.controls.queuelifetime - 86_400);
+    } catch (error) {
+      this.events.warning(`trouble sweeping the queue: ${errorText(error)}`);
+    }
+  }
+
+  private async scanDrop(): Promise<void> {
+    if (this.stopping || this.log.full) return;
+    try {
+      await this.drop.scan();
+    } catch (error) {
+      this.events.warning(`unable to opendir drop: ${errorText(error)}`);
+    }
+  }
+
+  private resume(): void {
+    this.dispatch.wake();
+    this.todo.run();
+  }
+
+  // ---- arrows -------------------------------------------------------------------------------
+
+  private accepted(message: NewMessage): void {
+    if (message.body && message.body.length <= SMALL_BODY) {
+      this.bodies.keep(message.id, message.body);
+    }
+    this.todo.add(message);
+  }
+
+  private expanded(expansion: Expansion): void {
+    if (expansion.begun) this.events.newMessage(expansion.message);
+    this.window.addNew(expansion.jobs, expansion.message);
+    if (expansion.end) this.ended(expansion.end);
+    this.dispatch.wake();
+  }
+
+  private ended(end: MessageEnd): void {
+    if (end.end === "bounce") {
+      this.bouncer.add(end.message);
+    } else {
+      this.bodies.forget(end.message);
+      this.events.endMessage(end.message);
+    }
+  }
+
+  // ---- control ------------------------------------------------------------------------------
+
+  announce(capability: Buffer, standing: Standing): void {
+    if (standing.role === "smtpd") this.networkUids.add(standing.uid);
+    this.capabilities.announce(capability, standing);
+  }
+
+  /** HUP */
+  async reread(): Promise<void> {
+    let tables: SendControls["tables"];
+    try {
+      tables = rereadTables(this.o.home, this.controls.tables);
+    } catch {
+      this.events.alert("unable to reread controls");
+      return;
+    }
+    this.controls = { ...this.controls, tables };
+    this.router = new Router(tables);
+    await this.queue.route(tables);
+  }
+
+  /** ALRM: everything that waits is due now, in slices the writer can take between other work. */
+  async flush(): Promise<void> {
+    this.window.unblock();
+    for (const lane of [...this.window.laneNames()]) await this.makeDue(lane);
+    this.dispatch.wake();
+  }
+
+  private async makeDue(lane: { site: string; class: 0 | 1 | 2 }): Promise<void> {
+    const name = { site: lane.site, class: lane.class };
+    const now = this.seconds();
+    for (let changed = FLUSH_SLICE; changed === FLUSH_SLICE; ) {
+      changed = await this.queue.makeDue(name, now, FLUSH_SLICE);
+      if (changed > 0) this.window.addLane(name, now);
+      this.dispatch.wake();
+    }
+  }
+
+  /** TERM: exit code 0 follows. */
+  async stop(): Promise<void> {
+    if (this.stopping) return;
+    this.stopping = true;
+    for (const timer of this.timers) clearInterval(timer);
+    this.trigger?.destroy();
+    for (const server of this.servers) server.close();
+    this.todo.stop();
+    this.bouncer.stop();
+    await Promise.all([this.dispatch.stop(STOP_GRACE_MS), this.drop.stop()]);
+    for (const session of this.sessions) session.channel.end();
+    await this.queue.close();
+    this.lock?.close();
+    this.events.exiting();
+    this.o.exit(0, await this.log.flush());
+  }
+
+  private fatal(text: string): void {
+    if (this.dying) return;
+    this.dying = true;
+    void this.giveUp(text);
+  }
+
+  private async giveUp(text: string): Promise<void> {
+    this.events.alert(`${text}; exiting, nothing that was accepted is lost`);
+    this.o.exit(111, await this.log.flush());
+  }
+
+  /** Could not start: one line, exit 111. */
+  async refuse(reason: string): Promise<void> {
+    this.events.alert(`cannot start: ${reason}`);
+    this.o.exit(111, await this.log.flush());
+  }
+}

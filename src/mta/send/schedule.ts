@@ -1,0 +1,32 @@
+/** When a message is tried again and when it is given up. Seconds everywhere. qmail reference 1.6. */
+
+const SKIP = { local: 10, remote: 20 } as const;
+
+export type ChannelName = "local" | "remote";
+
+export function channelOf(site: string): ChannelName {
+  return site.startsWith("L") ? "local" : "remote";
+}
+
+/** Quadratic: `birth + (isqrt(now - birth) + skip)²`, computed when the pass starts. */
+export function nextTry(born: number, now: number, channel: ChannelName): number {
+  const root = Math.min(65535, Math.floor(Math.sqrt(Math.max(0, now - born))));
+  const step = root + SKIP[channel];
+  return born + step * step;
+}
+
+export interface Lifetime {
+  readonly queuelifetime: number;
+  /** No message expires before this: just after a start or a clock jump the age proves nothing. */
+  readonly notBefore: number;
+}
+
+/** Whether a failed attempt started now is the last one. */
+export function isDying(born: number, now: number, lifetime: Lifetime): boolean {
+  return now > born + lifetime.queuelifetime && now >= lifetime.notBefore;
+}
+
+/** How long nothing goes to a site whose connections failed `failures` times in a row. */
+export function siteBlockSeconds(failures: number): number {
+  return Math.min(600, 15 * 2 ** Math.min(failures, 10));
+}

@@ -1,0 +1,232 @@
+/**
+ * One client of `queue/intake` or `queue/deliver`: frames become arrows. Its capability, not its
+ * words, says who it is. Whoever breaks the protocol or its credit is closed; what it had not
+ * committed is forgotten.
+ */
+import type { Socket } from "node:net";
+import { Channel } from "../channel/channel.ts";
+import {
+  CREDIT_WINDOW,
+  PROTOCOL_VERSION,
+  type QueueMessage,
+  readQueue,
+  writeQueue,
+} from "../channel/messages.ts";
+import type { IncomingMessage, Intake } from "../queue/intake.ts";
+import type { Bodies } from "./bodies.ts";
+import type { Dispatch } from "./dispatch.ts";
+import type { Capabilities, Standing } from "./peers.ts";
+
+/** Submissions one client may have open. */
+const SESSIONS_PER_CLIENT = 1024;
+const HELLO_MS = 30_000;
+
+export interface SessionContext {
+  readonly capabilities: Capabilities;
+  readonly intake: Intake;
+  readonly bodies: Bodies;
+  readonly dispatch: Dispatch;
+  /** `from network`, `by uid 7`, … for mail of this peer. */
+  phrase(standing: Standing): string;
+  /** Intake is behind: give no credit for now. */
+  slow(): Promise<void> | undefined;
+  lost(standing: Standing, stopping: boolean): void;
+  stopping(): boolean;
+}
+
+interface Submission {
+  readonly message: IncomingMessage;
+  /** Bytes the client may send before it gets credit. */
+  window: number;
+  /** Bytes taken and not yet credited. */
+  owed: number;
+  committing: boolean;
+}
+
+export class Session {
+  readonly channel: Channel<QueueMessage, QueueMessage>;
+  private readonly context: SessionContext;
+  private readonly socket: Socket;
+  private standing: Standing | undefined;
+  private readonly submissions = new Map<number, Submission>();
+  private readonly issued: Buffer[] = [];
+  private fetching: Promise<void> = Promise.resolve();
+  private readonly closed: () => void;
+
+  constructor(socket: Socket, context: SessionContext, closed: () => void) {
+    this.context = context;
+    this.socket = socket;
+    this.closed = closed;
+    const timer = setTimeout(() => socket.destroy(), HELLO_MS);
+    socket.once("close", () => clearTimeout(timer));
+    this.channel = new Channel<QueueMessage, QueueMessage>(socket, writeQueue, readQueue, {
+      message: (message) => {
+        if (this.standing) this.received(message, this.standing);
+        else if (message.type === "hello") this.hello(message, timer);
+        else this.violation();
+      },
+      closed: () => this.gone(),
+    });
+  }
+
+  /** Whether a commit is on its way. */
+  get busy(): boolean {
+    for (const submission of this.submissions.values()) if (submission.committing) return true;
+    return false;
+  }
+
+  private violation(): void {
+    this.socket.destroy();
+  }
+
+  private hello(message: QueueMessage & { type: "hello" }, timer: NodeJS.Timeout): void {
+    const standing = this.context.capabilities.find(message.capability);
+    if (message.version !== PROTOCOL_VERSION || !standing) {
+      this.violation();
+      return;
+    }
+    clearTimeout(timer);
+    this.standing = standing;
+    this.channel.send({ type: "welcome", version: PROTOCOL_VERSION });
+    const { role } = standing;
+    if (role === "remote" || role === "local") this.context.dispatch.attach(role, this.channel);
+  }
+
+  private gone(): void {
+    for (const { message, committing } of this.submissions.values()) {
+      if (!committing) void message.abort();
+    }
+    this.submissions.clear();
+    for (const capability of this.issued) this.context.capabilities.withdraw(capability);
+    const { standing } = this;
+    if (standing?.role === "remote" || standing?.role === "local") {
+      this.context.lost(standing, this.context.stopping());
+      this.context.dispatch.detach(standing.role, this.channel);
+    }
+    this.closed();
+  }
+
+  private received(m: QueueMessage, standing: Standing): void {
+    switch (m.type) {
+      case "open":
+        this.open(m.session, m.key, m.bulk, standing);
+        return;
+      case "body":
+        this.give(m.session, m.bytes.length, (message) => message.addBody(Buffer.from(m.bytes)));
+        return;
+      case "recipients":
+        this.give(m.session, m.packed.length, (message) =>
+          message.addRecipients(Buffer.from(m.packed)),
+        );
+        return;
+      case "sender":
+        this.submissions.get(m.session)?.message.setSender(m.address);
+        return;
+      case "commit":
+        void this.commit(m.session);
+        return;
+      case "abort": {
+        const submission = this.submissions.get(m.session);
+        if (!submission || submission.committing) return;
+        this.submissions.delete(m.session);
+        void submission.message.abort();
+        return;
+      }
+      case "fetch":
+        this.fetch(m.message, m.token);
+        return;
+      case "reports":
+        if (standing.role === "remote" || standing.role === "local") {
+          this.context.dispatch.reports(standing.role, this.channel, m.reports);
+        } else this.violation();
+        return;
+      case "worker":
+        if (standing.role !== "local") {
+          this.violation();
+          return;
+        }
+        this.context.capabilities.announce(m.capability, { role: "worker", uid: m.uid });
+        this.issued.push(m.capability);
+        this.channel.send({ type: "announced", capability: m.capability });
+        return;
+      default:
+        this.violation();
+    }
+  }
+
+  private open(session: number, key: string, bulk: boolean, standing: Standing): void {
+    if (this.submissions.has(session) || this.submissions.size >= SESSIONS_PER_CLIENT) {
+      this.violation();
+      return;
+    }
+    const phrase = this.context.phrase(standing);
+    const message = this.context.intake.open({ uid: standing.uid, phrase, key, bulk });
+    this.submissions.set(session, { message, window: CREDIT_WINDOW, owed: 0, committing: false });
+  }
+
+  /** Take bytes, and give credit back when they are out of memory. */
+  private give(
+    session: number,
+    bytes: number,
+    take: (message: IncomingMessage) => Promise<void> | undefined,
+  ): void {
+    const submission = this.submissions.get(session);
+    if (!submission) return; // refused or aborted while these bytes were under way
+    submission.window -= bytes;
+    if (submission.committing || submission.window < 0) {
+      this.violation();
+      return;
+    }
+    const written = take(submission.message);
+    if (written) void written.then(() => this.credit(session, submission, bytes));
+    else this.credit(session, submission, bytes);
+  }
+
+  private credit(session: number, submission: Submission, bytes: number): void {
+    submission.owed += bytes;
+    if (submission.owed < CREDIT_WINDOW / 4) return;
+    const give = (): void => {
+      const { owed } = submission;
+      if (owed === 0) return;
+      submission.owed = 0;
+      submission.window += owed;
+      this.channel.send({ type: "credit", session, bytes: owed });
+    };
+    const slow = this.context.slow();
+    if (slow) void slow.then(give);
+    else give();
+  }
+
+  private async commit(session: number): Promise<void> {
+    const submission = this.submissions.get(session);
+    if (!submission || submission.committing) {
+      if (submission) this.violation();
+      return;
+    }
+    submission.committing = true;
+    await this.context.slow();
+    const answer = await submission.message.commit();
+    this.submissions.delete(session);
+    if (answer.accepted) this.channel.send({ type: "accepted", session, id: answer.id });
+    else {
+      const { verdict, text } = answer;
+      this.channel.send({ type: "refused", session, verdict, text });
+    }
+  }
+
+  /** One body after the other, so that a peer that asks for many gets no more memory than one. */
+  private fetch(message: number, token: Buffer): void {
+    if (this.standing?.role === "smtpd" || !this.context.bodies.allows(message, token)) {
+      this.violation();
+      return;
+    }
+    this.fetching = this.fetching.then(async () => {
+      try {
+        await this.context.bodies.serve(message, this.channel);
+      } catch {
+        // Half a body must not be taken for a whole one: the peer's work comes back instead.
+        this.violation();
+      }
+    });
+  }
+}

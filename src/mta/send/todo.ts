@@ -1,0 +1,120 @@
+/**
+ * Messages in todo: each becomes jobs, slice by slice, in turn, a limited number at a time, so that
+ * neither one big message nor very many small ones starve deliveries. Only ids are in memory, and of
+ * those only a bounded number.
+ */
+import type { Queue } from "../queue/queue.ts";
+import { SLICE } from "../queue/states.ts";
+import type { Expansion, NewMessage } from "../queue/work.ts";
+
+/** Expansions asked for and not answered. */
+const AT_ONCE = 32;
+const IDS_IN_MEMORY = 50_000;
+const RETRY_MS = 10_000;
+/** Above this intake waits a little. */
+const LONG = 2000;
+
+interface Entry {
+  readonly id: number;
+  /** Weight of one slice in a batch of the writer. */
+  readonly weight: number;
+}
+
+export interface TodoOptions {
+  readonly queue: Pick<Queue, "expand" | "read">;
+  expanded(expansion: Expansion): void;
+  trouble(id: number): void;
+  /** Whether nothing may be expanded now: the log is stalled. */
+  paused(): boolean;
+}
+
+export class Todo {
+  private readonly o: TodoOptions;
+  private entries: Entry[] = [];
+  private head = 0;
+  private running = 0;
+  /** Messages beyond the memory limit wait in the database after this id. */
+  private overflowAfter: number | undefined;
+  private waiters: (() => void)[] = [];
+  private stopped = false;
+
+  constructor(options: TodoOptions) {
+    this.o = options;
+  }
+
+  private get length(): number {
+    return this.entries.length - this.head;
+  }
+
+  /** All of the database, oldest first. */
+  async load(): Promise<void> {
+    await this.refill(0);
+    this.run();
+  }
+
+  private async refill(after: number): Promise<void> {
+    this.overflowAfter = undefined;
+    const ids = await this.o.queue.read({ kind: "state", state: 1, after, limit: 10_000 });
+    for (const id of ids) this.entries.push({ id, weight: 50 });
+    if (ids.length === 10_000) this.overflowAfter = ids.at(-1);
+  }
+
+  add(message: NewMessage): void {
+    if (this.overflowAfter !== undefined) return;
+    if (this.length >= IDS_IN_MEMORY) {
+      this.overflowAfter = this.entries.at(-1)?.id ?? 0;
+      return;
+    }
+    const recipients = Math.min(SLICE, message.envelopeBytes / 20);
+    this.entries.push({ id: message.id, weight: 2 + recipients / 8 });
+    this.run();
+  }
+
+  run(): void {
+    while (this.running < AT_ONCE && this.length > 0 && !this.stopped && !this.o.paused()) {
+      const entry = this.entries[this.head++] as Entry;
+      if (this.head > 1000 && this.head * 2 > this.entries.length) {
+        this.entries = this.entries.slice(this.head);
+        this.head = 0;
+      }
+      this.running++;
+      void this.expand(entry);
+    }
+    if (this.length < LONG) for (const resolve of this.waiters.splice(0)) resolve();
+  }
+
+  private async expand(entry: Entry): Promise<void> {
+    try {
+      const expansion = await this.o.queue.expand(entry.id, entry.weight);
+      this.o.expanded(expansion);
+      if (!expansion.finished) this.entries.push(entry);
+    } catch {
+      this.o.trouble(entry.id);
+      setTimeout(() => {
+        if (this.stopped) return;
+        this.entries.push(entry);
+        this.run();
+      }, RETRY_MS).unref();
+    }
+    this.running--;
+    if (this.length === 0 && this.overflowAfter !== undefined) {
+      try {
+        await this.refill(this.overflowAfter);
+      } catch {
+        this.overflowAfter = 0;
+      }
+    }
+    this.run();
+  }
+
+  /** Something to wait for while todo is long. */
+  slow(): Promise<void> | undefined {
+    if (this.length < LONG || this.stopped) return undefined;
+    return new Promise((resolve) => this.waiters.push(resolve));
+  }
+
+  stop(): void {
+    this.stopped = true;
+    for (const resolve of this.waiters.splice(0)) resolve();
+  }
+}
