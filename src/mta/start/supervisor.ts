@@ -14,7 +14,7 @@ import { type ProcessRow, partition, stopOrder } from "./partition.ts";
 const readyLimitMs = 30_000;
 const restartDelayMs = 1_000;
 /** When a process that was told to stop at 0 is still there, milliseconds after the stop began. */
-const stepLimitsMs = [1_500, 7_000, 8_500];
+const stepLimitsMs = [1_500, 5_000, 9_300];
 
 export class Supervisor {
   private readonly context: ChildContext;
