@@ -2,8 +2,9 @@
  * A message a program reads: bytes that can be read from the start as often as needed (a file, a
  * buffer), or just once (a pipe, a socket). Mail is bytes; nothing here decodes them.
  */
-import { createReadStream } from "node:fs";
+import { createReadStream, read } from "node:fs";
 import type { Readable } from "node:stream";
+import { promisify } from "node:util";
 import { TemporaryError } from "./errors.ts";
 
 export interface MessageInput {
@@ -32,21 +33,34 @@ export function fileInput(path: string): MessageInput {
   return { path, chunks: () => createReadStream(path, { highWaterMark: 65536 }) };
 }
 
+const readAt = promisify(read);
+
+/**
+ * Bytes of an open file from `offset` on. By position, so that readers do not disturb each other, and
+ * without a stream: that would close the descriptor under the others when a reader stops early.
+ */
+export async function* readDescriptor(fd: number, offset: number): AsyncIterable<Buffer> {
+  for (let at = offset; ; ) {
+    const block = Buffer.allocUnsafe(65536);
+    const { bytesRead } = await readAt(fd, block, 0, block.length, at);
+    if (bytesRead === 0) return;
+    at += bytesRead;
+    yield block.subarray(0, bytesRead);
+  }
+}
+
 /** An open seekable descriptor; every reading starts at offset 0 and leaves the descriptor open. */
 export function descriptorInput(fd: number): MessageInput {
   return {
     fd,
-    chunks: () => createReadStream("", { fd, start: 0, autoClose: false, highWaterMark: 65536 }),
+    chunks: () => readDescriptor(fd, 0),
   };
 }
 
 /** Like `descriptorInput`, for a file whose message starts at `offset`, as standard input may. */
 export function fileFrom(fd: number, offset: number): MessageInput {
   if (offset === 0) return descriptorInput(fd);
-  return {
-    chunks: () =>
-      createReadStream("", { fd, start: offset, autoClose: false, highWaterMark: 65536 }),
-  };
+  return { chunks: () => readDescriptor(fd, offset) };
 }
 
 /** A stream that can be read only once: a pipe, a terminal, a socket. */

@@ -4,18 +4,10 @@
  * own, at the first byte, on a real seekable file.
  */
 import { randomBytes } from "node:crypto";
-import {
-  closeSync,
-  constants,
-  createReadStream,
-  openSync,
-  unlinkSync,
-  write,
-  writeSync,
-} from "node:fs";
+import { closeSync, constants, openSync, unlinkSync, write, writeSync } from "node:fs";
 import { join } from "node:path";
 import { promisify } from "node:util";
-import type { MessageInput } from "../../lib/message-input.ts";
+import { type MessageInput, readDescriptor } from "../../lib/message-input.ts";
 
 const writeChunk = promisify(write);
 
@@ -74,7 +66,7 @@ export class StoredMessage implements MessageInput {
         if (buffer && buffer.length > 0) yield buffer;
       })();
     }
-    return createReadStream("", { fd: file, start: 0, autoClose: false, highWaterMark: 65536 });
+    return readDescriptor(file, 0);
   }
 
   /** The file, made when the message is only in memory so far. */

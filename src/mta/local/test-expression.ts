@@ -14,6 +14,8 @@ const ambiguous = /^(?:-[A-Za-z]{1,2}|[!()<>=]|!=|==|=~|\]|\[\[?)$/;
 /** `words` after `test`, or between `[` and `]`. Undefined: leave it to the shell. */
 export function parseTest(words: readonly string[]): Test | undefined {
   if (words.length === 0) return () => false;
+  // POSIX: with four words `!` negates all of `x -a y`, with more only x.
+  if (words.length === 4 && words[0] === "!" && /^-[ao]$/.test(words[2] ?? "")) return undefined;
   let at = 0;
   const operand = (): string | undefined => {
     const word = words[at];
