@@ -102,11 +102,13 @@ export class Dispatch {
 
   // ---- peers --------------------------------------------------------------------------------
 
-  attach(name: ChannelName, peer: Peer): void {
+  /** False when another connection has the work already. */
+  attach(name: ChannelName, peer: Peer): boolean {
     const channel = this.channels[name];
-    if (channel.peer) this.detach(name, channel.peer);
+    if (channel.peer) return false;
     channel.peer = peer;
     this.wake();
+    return true;
   }
 
   /** The peer is gone: what it had is put back. */

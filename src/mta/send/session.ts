@@ -48,6 +48,8 @@ export class Session {
   private readonly context: SessionContext;
   private readonly socket: Socket;
   private standing: Standing | undefined;
+  /** Deliveries go over this connection. */
+  private works = false;
   private readonly submissions = new Map<number, Submission>();
   private readonly issued: Buffer[] = [];
   private fetching: Promise<void> = Promise.resolve();
@@ -89,7 +91,10 @@ export class Session {
     this.standing = standing;
     this.channel.send({ type: "welcome", version: PROTOCOL_VERSION });
     const { role } = standing;
-    if (role === "remote" || role === "local") this.context.dispatch.attach(role, this.channel);
+    // A second connection of the same process is for bodies: work stays where it is.
+    if (role === "remote" || role === "local") {
+      this.works = this.context.dispatch.attach(role, this.channel);
+    }
   }
 
   private gone(): void {
@@ -99,7 +104,7 @@ export class Session {
     this.submissions.clear();
     for (const capability of this.issued) this.context.capabilities.withdraw(capability);
     const { standing } = this;
-    if (standing?.role === "remote" || standing?.role === "local") {
+    if (this.works && (standing?.role === "remote" || standing?.role === "local")) {
       this.context.lost(standing, this.context.stopping());
       this.context.dispatch.detach(standing.role, this.channel);
     }
