@@ -12,7 +12,7 @@ import { QmailSend } from "./qmail-send.ts";
 
 // qmail-start forwards these as messages; npm and terminals may send them to every process.
 for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"] as const) process.on(signal, () => {});
-process.umask(0o007);
+process.umask(0o077);
 
 let send: QmailSend | undefined;
 const socket = new Socket({ fd: 3, readable: true, writable: true });
