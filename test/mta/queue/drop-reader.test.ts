@@ -1,0 +1,145 @@
+/** The drop directory with everything a hostile user can put there. */
+import { execFileSync } from "node:child_process";
+import {
+  linkSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  truncateSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { DropWriter } from "../../../src/mta/queue/drop-file.ts";
+import { DropReader } from "../../../src/mta/queue/drop-reader.ts";
+import { Failpoint } from "../../../src/mta/queue/failpoint.ts";
+import { Intake } from "../../../src/mta/queue/intake.ts";
+import type { NewMessage } from "../../../src/mta/queue/work.ts";
+
+let home: string;
+let drop: string;
+let accepted: NewMessage[];
+let removed: string[];
+let reader: DropReader;
+
+beforeEach(() => {
+  home = mkdtempSync(join(tmpdir(), "drop-"));
+  drop = join(home, "queue", "drop");
+  for (const dir of [drop, join(home, "queue", "mess"), join(home, "queue", "lock")]) {
+    mkdirSync(dir, { recursive: true });
+  }
+  accepted = [];
+  removed = [];
+  const failpoint = new Failpoint(undefined, () => {});
+  const queue = {
+    accept: async (message: NewMessage) => {
+      accepted.push(message);
+      return { id: message.id, repeat: false };
+    },
+  } as unknown as ConstructorParameters<typeof Intake>[0]["queue"];
+  const intake = new Intake({
+    home,
+    queue,
+    failpoint,
+    lastId: 0,
+    now: () => new Date(),
+    accepted: () => {},
+    refusing: () => undefined,
+  });
+  reader = new DropReader({
+    home,
+    intake,
+    failpoint,
+    now: () => new Date(),
+    phrase: (uid) => `by uid ${uid}`,
+    forgetKey: async () => {},
+    removed: (name, _uid, why) => removed.push(`${name}: ${why}`),
+  });
+});
+afterEach(() => rmSync(home, { recursive: true, force: true }));
+
+function write(body: string, from: string, to: string[], key = ""): string {
+  const writer = new DropWriter({ home, pid: 42, key, bulk: to.length > 2 });
+  writer.put(body);
+  writer.from(from);
+  for (const one of to) writer.to(one);
+  writer.commit();
+  return readdirSync(drop).findLast((name) => name.startsWith("m.42.")) as string;
+}
+
+test("scan() takes a dropped message whole, under the uid of its owner", async () => {
+  write("Subject: x\n\nbody\n", "joe@x.test", ["ann@y.test", "bob@z.test"], "9.0/1/post");
+  await reader.scan();
+  expect(accepted).toHaveLength(1);
+  const [message] = accepted;
+  expect(message).toMatchObject({ sender: "joe@x.test", key: "9.0/1/post", uid: 0, class: 1 });
+  expect(Buffer.from(message?.envelope ?? []).toString()).toBe("ann@y.test\0bob@z.test\0");
+  expect(Buffer.from(message?.body ?? []).toString()).toMatch(
+    /^Received: \(qmail 1 invoked by uid 0\); .*\nSubject: x\n\nbody\n$/,
+  );
+  expect(readdirSync(drop)).toEqual([]);
+});
+
+test("scan() spills a large body and a large envelope", async () => {
+  const to = Array.from({ length: 20_000 }, (_, i) => `someone${i}@far.test`);
+  write("x".repeat(300_000), "", to);
+  await reader.scan();
+  const [message] = accepted;
+  expect(message).toMatchObject({ body: null, envelope: null, class: 0 });
+  const envelope = readFileSync(join(home, "queue", "mess", `${message?.id}.envelope`), "utf8");
+  expect(envelope.split("\0")).toEqual([...to, ""]);
+});
+
+test("scan() removes what is not a complete message of one user", async () => {
+  const target = join(home, "precious");
+  writeFileSync(target, "precious");
+  symlinkSync(target, join(drop, "m.link"));
+  execFileSync("mkfifo", [join(drop, "m.fifo")]);
+  linkSync(target, join(drop, "m.linked"));
+  writeFileSync(join(drop, "m.empty"), "");
+  writeFileSync(join(drop, "m.junk"), "x".repeat(5000));
+  writeFileSync(join(drop, "other\nname"), "");
+  mkdirSync(join(drop, "m.dir"));
+  const torn = join(drop, write("hello\n", "a@b", ["c@d"]));
+  renameSync(torn, join(drop, "m.torn"));
+  truncateSync(join(drop, "m.torn"), 30);
+  await reader.scan();
+  expect(accepted).toEqual([]);
+  expect(readdirSync(drop)).toEqual([]);
+  expect(readFileSync(target, "utf8")).toBe("precious");
+  expect(removed.sort()).toEqual([
+    "m.dir: not a regular file",
+    "m.empty: not a complete message",
+    "m.fifo: not a regular file",
+    "m.junk: not a complete message",
+    "m.link: symbolic link loop",
+    "m.linked: more than one link",
+    "m.torn: not a complete message",
+    "other\nname: unknown name",
+  ]);
+});
+
+test("scan() refuses addresses that are too long or not UTF-8", async () => {
+  const name = write("x\n", "a@b", ["ok@h.test"]);
+  write("x\n", "a@b", [`${"l".repeat(1000)}@h.test`]);
+  const bytes = readFileSync(join(drop, name));
+  bytes[bytes.indexOf("ok@h.test")] = 0xff;
+  writeFileSync(join(drop, name), bytes);
+  await reader.scan();
+  expect(accepted).toEqual([]);
+  expect(removed).toHaveLength(2);
+});
+
+test("scan() leaves young tmp files alone and sweeps old ones", async () => {
+  writeFileSync(join(drop, "tmp.young"), "");
+  writeFileSync(join(drop, "tmp.old"), "");
+  utimesSync(join(drop, "tmp.old"), 1000, 1000);
+  await reader.scan();
+  expect(readdirSync(drop)).toEqual(["tmp.young"]);
+});

@@ -1,0 +1,33 @@
+import { expect, test } from "vitest";
+import { isDying, nextTry, siteBlockSeconds } from "../../../src/mta/send/schedule.ts";
+
+test("nextTry() on schedule is 400·n² remote and 100·n² local after birth", () => {
+  for (const [channel, unit] of [
+    ["remote", 400],
+    ["local", 100],
+  ] as const) {
+    let at = 1000;
+    for (let n = 1; n <= 39; n++) {
+      at = nextTry(1000, at, channel);
+      expect(at).toBe(1000 + unit * n * n);
+    }
+  }
+});
+
+test("nextTry() uses the integer root of the age", () => {
+  expect(nextTry(1000, 1004, "local")).toBe(1144);
+  expect(nextTry(1000, 1004, "remote")).toBe(1484);
+  expect(nextTry(1000, 900, "remote")).toBe(1400);
+});
+
+test("isDying() only past the lifetime and outside the grace after a start", () => {
+  const lifetime = { queuelifetime: 100, notBefore: 0 };
+  expect(isDying(1000, 1100, lifetime)).toBe(false);
+  expect(isDying(1000, 1101, lifetime)).toBe(true);
+  expect(isDying(1000, 1101, { ...lifetime, notBefore: 1102 })).toBe(false);
+});
+
+test("siteBlockSeconds() grows and stays bounded", () => {
+  expect(siteBlockSeconds(0)).toBeLessThan(siteBlockSeconds(1));
+  expect(siteBlockSeconds(1000)).toBe(600);
+});
