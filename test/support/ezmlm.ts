@@ -286,6 +286,8 @@ async function spawnRecorded(
 /** Environment that makes commands hand their mail to a recorder script instead of the queue. */
 export function recorderEnvironment(spool: string): Record<string, string> {
   mkdirSync(spool, { recursive: true });
+  // A command started by root hands in its mail as the owner of the list.
+  chmodSync(spool, 0o777);
   const script = join(spool, "queue");
   if (!existsSync(script)) {
     writeFileSync(
@@ -294,7 +296,7 @@ export function recorderEnvironment(spool: string): Record<string, string> {
     );
     chmodSync(script, 0o755);
   }
-  return { QMAILQUEUE: script };
+  return { QMAILQUEUE: script, QMAILHOME: spool };
 }
 
 /** What the recorder script has collected, in the order of arrival. */

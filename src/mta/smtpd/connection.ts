@@ -1,0 +1,101 @@
+/** One TCP connection of the listener: carries bytes between its socket and its session. */
+import type { Socket } from "node:net";
+import { type SessionContext, SmtpSession, type Wire } from "./session.ts";
+
+/** A peer that got its last reply has this long to close, and may say this much meanwhile. */
+const LINGER_MS = 5000;
+const LINGER_BYTES = 1 << 20;
+
+/** Say one line to a peer that gets no session, and close. */
+export function turnAway(socket: Socket, text: string): void {
+  socket.on("error", () => {});
+  socket.setTimeout(LINGER_MS, () => socket.destroy());
+  socket.resume();
+  socket.end(text);
+}
+
+export class Connection implements Wire {
+  readonly session: SmtpSession;
+  private readonly socket: Socket;
+  private hasBegun = false;
+  private spokeEarly = false;
+  private isHeldBySession = false;
+  private isHeldByOutput = false;
+  private isEnding = false;
+  private lingerBytes = 0;
+
+  constructor(socket: Socket, context: SessionContext) {
+    this.socket = socket;
+    this.session = new SmtpSession(context, this);
+    socket.on("data", (chunk: Buffer) => this.receive(chunk));
+    socket.on("end", () => this.session.end());
+    socket.on("error", () => {}); // `close` follows
+    socket.on("close", () => this.session.lost());
+    socket.on("drain", () => {
+      this.isHeldByOutput = false;
+      this.hold();
+    });
+    socket.on("timeout", () => {
+      if (this.isEnding) socket.destroy();
+      else this.session.timeout();
+    });
+    socket.setTimeout(context.settings.timeoutSeconds * 1000);
+    // Two turns, so that the loop looks once at what the peer sent before it was spoken to.
+    setImmediate(() => setImmediate(() => this.begin()));
+  }
+
+  private begin(): void {
+    if (this.hasBegun || this.socket.destroyed) return;
+    this.hasBegun = true;
+    this.session.begin(this.spokeEarly);
+  }
+
+  private receive(chunk: Buffer): void {
+    if (this.isEnding) {
+      this.lingerBytes += chunk.length;
+      if (this.lingerBytes > LINGER_BYTES) this.socket.destroy();
+    } else if (this.hasBegun) {
+      this.session.push(chunk);
+    } else {
+      this.spokeEarly = true;
+    }
+  }
+
+  write(replies: string): void {
+    if (this.socket.writable && !this.socket.write(replies, "latin1")) {
+      // A peer that does not read its replies is not read either.
+      this.isHeldByOutput = true;
+      this.hold();
+    }
+  }
+
+  end(): void {
+    this.isEnding = true;
+    this.hold();
+    this.socket.setTimeout(LINGER_MS);
+    this.socket.end();
+  }
+
+  pause(): void {
+    this.isHeldBySession = true;
+    this.hold();
+  }
+
+  resume(): void {
+    this.isHeldBySession = false;
+    this.hold();
+  }
+
+  /** Shutdown is over. */
+  destroy(): void {
+    this.session.cut();
+    this.socket.destroySoon();
+  }
+
+  private hold(): void {
+    // What comes after the last reply is read and dropped: unread bytes would reset the connection
+    // and take the reply with them.
+    const isHeld = !this.isEnding && (this.isHeldBySession || this.isHeldByOutput);
+    if (isHeld !== this.socket.isPaused()) isHeld ? this.socket.pause() : this.socket.resume();
+  }
+}

@@ -1,0 +1,141 @@
+/**
+ * The SMTP server as a long-lived process: accepts, counts, gives each connection a session, and
+ * drains at the end. Connections above control/concurrencyincoming (100), or above
+ * control/concurrencyperip (half of it) from one address that is not this machine, get 421.
+ */
+import { createServer, type ListenOptions, type Server, type Socket } from "node:net";
+import { errorText } from "../../lib/errors.ts";
+import type { Environment } from "../../lib/program.ts";
+import type { QueueDoor } from "../../lib/queue-door.ts";
+import { Connection, turnAway } from "./connection.ts";
+import { LocalAddresses } from "./policy.ts";
+import { reply } from "./reply.ts";
+import { type Settings, SettingsReader } from "./settings.ts";
+
+/** How long a running message may take at shutdown. */
+const DRAIN_MS = 3000;
+/** The same trouble is reported once in this time. */
+const REPEAT_MS = 60_000;
+const BACKLOG = 511;
+
+export interface ListenerOptions {
+  readonly home: string;
+  readonly env: Environment;
+  readonly queue: () => QueueDoor | undefined;
+  /** One line for the log, without LF. */
+  readonly log: (line: string) => void;
+  readonly now?: () => Date;
+  readonly drainMs?: number;
+}
+
+export class SmtpListener {
+  private readonly options: ListenerOptions;
+  private readonly settings: SettingsReader;
+  private readonly addresses = new LocalAddresses(() => Date.now());
+  private readonly servers: Server[] = [];
+  private readonly connections = new Set<Connection>();
+  private readonly perAddress = new Map<string, number>();
+  private readonly reported = new Map<string, number>();
+  private isStopping = false;
+  private wake: (() => void) | undefined;
+
+  constructor(options: ListenerOptions) {
+    this.options = options;
+    this.settings = new SettingsReader(options.home, options.env, (text) => this.warn(text));
+  }
+
+  /** Listen on an inherited descriptor (`{ fd }`) or a port. Rejects with the system error. */
+  listen(where: ListenOptions & { fd?: number }): Promise<Server> {
+    const server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) =>
+      this.accept(socket),
+    );
+    this.servers.push(server);
+    return new Promise((resolve, reject) => {
+      server.once("error", reject);
+      server.listen({ backlog: BACKLOG, ...where }, () => {
+        server.off("error", reject);
+        server.on("error", (error) => this.warn(`unable to accept: ${errorText(error)}`));
+        resolve(server);
+      });
+    });
+  }
+
+  /** Accept no more, let running messages end, close. Resolves within drainMs and a second. */
+  async stop(): Promise<void> {
+    if (this.isStopping) return;
+    this.isStopping = true;
+    for (const server of this.servers) server.close();
+    for (const connection of this.connections) connection.session.stop();
+    const drainMs = this.options.drainMs ?? DRAIN_MS;
+    const cut = setTimeout(() => {
+      for (const connection of this.connections) connection.destroy();
+    }, drainMs);
+    const end = setTimeout(() => this.wake?.(), drainMs + 1000);
+    if (this.connections.size > 0) {
+      await new Promise<void>((resolve) => {
+        this.wake = resolve;
+      });
+    }
+    clearTimeout(cut);
+    clearTimeout(end);
+  }
+
+  warn(text: string): void {
+    const nowMs = Date.now();
+    const last = this.reported.get(text);
+    if (last !== undefined && nowMs - last < REPEAT_MS) return;
+    if (this.reported.size > 100) this.reported.clear();
+    this.reported.set(text, nowMs);
+    this.options.log(`qmail-smtpd: warning: ${text}`);
+  }
+
+  private accept(socket: Socket): void {
+    const ip = socket.remoteAddress?.replace(/^::ffff:(?=\d+\.)/, "");
+    if (ip === undefined) {
+      socket.destroy(); // gone before we looked
+      return;
+    }
+    const settings = this.readSettings();
+    const count = this.perAddress.get(ip) ?? 0;
+    const refusal = this.refusal(settings, ip, count);
+    if (refusal !== undefined || !settings) {
+      turnAway(socket, refusal ?? reply.noControls);
+      return;
+    }
+    const connection = new Connection(socket, {
+      settings,
+      localIpHost: this.addresses.hostFor(settings),
+      peer: { remoteIp: ip, local: settings.me ?? socket.localAddress },
+      queue: this.options.queue,
+      now: this.options.now ?? (() => new Date()),
+      warn: (text) => this.warn(text),
+    });
+    this.connections.add(connection);
+    this.perAddress.set(ip, count + 1);
+    socket.once("close", () => {
+      this.connections.delete(connection);
+      const left = (this.perAddress.get(ip) ?? 1) - 1;
+      if (left > 0) this.perAddress.set(ip, left);
+      else this.perAddress.delete(ip);
+      if (this.connections.size === 0) this.wake?.();
+    });
+  }
+
+  private readSettings(): Settings | undefined {
+    try {
+      return this.settings.read(Date.now());
+    } catch (error) {
+      this.warn(errorText(error));
+      return undefined;
+    }
+  }
+
+  private refusal(settings: Settings | undefined, ip: string, count: number): string | undefined {
+    if (this.isStopping) return reply.stopping;
+    if (!settings) return reply.noControls;
+    if (this.connections.size >= settings.concurrency) return reply.tooManyConnections;
+    const isOwn = ip.startsWith("127.") || ip === "::1";
+    if (!isOwn && count >= settings.concurrencyPerAddress) return reply.tooManyFromYou;
+    return undefined;
+  }
+}

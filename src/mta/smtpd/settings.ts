@@ -1,0 +1,150 @@
+/**
+ * What the control files say to the SMTP server. Read for every connection, as qmail does, but a
+ * file that did not change is not read again; under load the files are looked at a few times per
+ * 10 ms at most.
+ */
+import { statSync } from "node:fs";
+import { join } from "node:path";
+import { Cdb } from "../../lib/cdb.ts";
+import { Control } from "../../lib/control.ts";
+import { errorText, isErrno, TemporaryError } from "../../lib/errors.ts";
+import type { Environment } from "../../lib/program.ts";
+
+export interface Settings {
+  /** Greeting of 220, 250 and 221; first word is the host name. */
+  readonly greeting: string;
+  readonly me: string | undefined;
+  /** Host that stands for our own address literals; undefined = feature off. */
+  readonly localIpHost: string | undefined;
+  readonly timeoutSeconds: number;
+  /** Undefined when control/rcpthosts is missing: then nobody may send here without RELAYCLIENT. */
+  readonly rcptHosts: ReadonlySet<string> | undefined;
+  readonly moreRcptHosts: Cdb | undefined;
+  readonly badMailFrom: ReadonlySet<string>;
+  /** 0 = no limit. */
+  readonly databytes: number;
+  /** Suffix for recipients of a client that may relay; undefined = it may not. */
+  readonly relayClient: string | undefined;
+  readonly concurrency: number;
+  readonly concurrencyPerAddress: number;
+}
+
+const files = [
+  "me",
+  "smtpgreeting",
+  "localiphost",
+  "timeoutsmtpd",
+  "rcpthosts",
+  "morercpthosts.cdb",
+  "badmailfrom",
+  "databytes",
+  "concurrencyincoming",
+  "concurrencyperip",
+];
+
+/** Looks at the files allowed in one period of REST_MS; more connections share the last look. */
+const LOOKS = 4;
+const REST_MS = 10;
+/** A file written this recently may change again within its time stamp. */
+const FRESH_MS = 50;
+
+export class SettingsReader {
+  private readonly home: string;
+  private readonly env: Environment;
+  private readonly warn: (text: string) => void;
+  private current: Settings | undefined;
+  private stamp = "";
+  private fresh = false;
+  private period = 0;
+  private looks = 0;
+  private newest = 0;
+
+  constructor(home: string, env: Environment, warn: (text: string) => void) {
+    this.home = home;
+    this.env = env;
+    this.warn = warn;
+  }
+
+  /** Throws TemporaryError when a file cannot be read, or neither `me` nor `smtpgreeting` exists. */
+  read(nowMs: number): Settings {
+    if (nowMs - this.period >= REST_MS || nowMs < this.period) {
+      this.period = nowMs;
+      this.looks = 0;
+    }
+    if (this.current && ++this.looks > LOOKS) return this.current;
+    const stamp = this.look(nowMs);
+    if (this.current && stamp === this.stamp && !this.fresh) return this.current;
+    this.current = undefined;
+    // In memory: conversations keep their settings while the file is replaced.
+    this.current = loadSettings(this.home, this.env, Cdb.load);
+    // Once for every change of the files, not for every connection.
+    if (!this.current.rcptHosts && this.current.relayClient === undefined && stamp !== this.stamp) {
+      this.warn("control/rcpthosts is missing, so every recipient is refused");
+    }
+    this.fresh = this.newest > nowMs - FRESH_MS;
+    this.stamp = stamp;
+    return this.current;
+  }
+
+  private look(nowMs: number): string {
+    let stamp = "";
+    this.newest = 0;
+    for (const name of files) {
+      const found = statSync(join(this.home, "control", name), { throwIfNoEntry: false });
+      if (!found) {
+        stamp += "-;";
+        continue;
+      }
+      stamp += `${found.ino},${found.size},${found.mtimeMs},${found.ctimeMs};`;
+      if (found.ctimeMs <= nowMs + 1000) this.newest = Math.max(this.newest, found.ctimeMs);
+    }
+    return stamp;
+  }
+}
+
+/** Read everything now. `openCdb` decides whether morercpthosts.cdb is loaded or looked into. */
+export function loadSettings(
+  home: string,
+  env: Environment,
+  openCdb: (path: string) => Cdb = Cdb.open,
+): Settings {
+  const control = new Control(home);
+  const me = control.line("me");
+  const greeting = control.line("smtpgreeting") ?? me;
+  if (greeting === undefined) {
+    throw new TemporaryError("control/me and control/smtpgreeting are missing (#4.3.0)");
+  }
+  const concurrency = control.number("concurrencyincoming", 100);
+  return {
+    greeting: printable(greeting),
+    me,
+    localIpHost: control.line("localiphost") ?? me,
+    timeoutSeconds: Math.max(1, control.number("timeoutsmtpd", 1200)),
+    rcptHosts: control.set("rcpthosts"),
+    moreRcptHosts: optionalCdb(join(home, "control", "morercpthosts.cdb"), openCdb),
+    badMailFrom: control.set("badmailfrom") ?? new Set<string>(),
+    databytes:
+      env.DATABYTES === undefined
+        ? control.number("databytes", 0)
+        : Number(/^\d*/.exec(env.DATABYTES)?.[0] ?? 0),
+    relayClient: env.RELAYCLIENT,
+    concurrency,
+    concurrencyPerAddress: control.number("concurrencyperip", Math.max(1, concurrency >> 1)),
+  };
+}
+
+/** The greeting stands in replies: one line of ASCII. */
+function printable(text: string): string {
+  return text.replace(/[^\x20-\x7e]/g, "?");
+}
+
+function optionalCdb(path: string, openCdb: (path: string) => Cdb): Cdb | undefined {
+  try {
+    return openCdb(path);
+  } catch (error) {
+    if (isErrno(error, "ENOENT")) return undefined;
+    throw new TemporaryError(`Unable to read ${path}: ${errorText(error)}. (#4.3.0)`, {
+      cause: error,
+    });
+  }
+}
