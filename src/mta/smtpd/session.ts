@@ -218,10 +218,12 @@ export class SmtpSession implements Conversation {
     if (limit > 0 && reader.sizeBytes > limit && !this.isTooBig) {
       this.isTooBig = true;
       submission?.abort();
+      this.submission = undefined;
     }
     if (!this.isTooBig && reader.output.length > 0) submission?.put(reader.output);
-    if (reader.status === "end") this.finishData();
-    else if (submission?.full && !this.paused) {
+    if (reader.status === "end") {
+      this.finishData();
+    } else if (submission?.full && !this.isTooBig && !this.paused) {
       this.pause();
       submission.drained().then(
         () => this.resume(),
@@ -234,9 +236,8 @@ export class SmtpSession implements Conversation {
   private finishData(): void {
     const { submission, transaction } = this;
     this.transaction = undefined;
-    if (!submission || !transaction) return;
-    if (this.reader.hops >= HOP_LIMIT || this.isTooBig) {
-      submission.abort();
+    if (!submission || !transaction || this.reader.hops >= HOP_LIMIT) {
+      submission?.abort();
       this.submission = undefined;
       this.state = "command";
       this.replies += this.reader.hops >= HOP_LIMIT ? reply.looping : reply.tooBig;

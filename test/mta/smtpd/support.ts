@@ -18,10 +18,13 @@ export const RECEIVED =
 const homes: string[] = [];
 
 /** A home whose control files hold these texts; `undefined` leaves a file out. */
-export function makeHome(files: Record<string, string | Buffer | undefined> = {}): string {
+export function makeHome(
+  files: Record<string, string | Buffer | undefined> = {},
+  ...folders: string[]
+): string {
   const home = mkdtempSync(join(tmpdir(), "smtpd-home-"));
   homes.push(home);
-  mkdirSync(join(home, "control"));
+  for (const folder of ["control", ...folders]) mkdirSync(join(home, folder));
   const all = { me: "mx.test.example\n", rcpthosts: "test.example\n.sub.example\n", ...files };
   for (const [name, text] of Object.entries(all)) {
     if (text !== undefined) writeFileSync(join(home, "control", name), text);
