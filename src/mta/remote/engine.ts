@@ -13,7 +13,6 @@ import {
   type NoDestination,
   type OwnAddressTest,
 } from "./mx.ts";
-import { outcomes } from "./outcome-text.ts";
 import { Pool, type PoolLimits } from "./pool.ts";
 import type { TimeoutFile } from "./tcpto.ts";
 import { Job, type Outcome, type SettledHandler, Transaction } from "./transaction.ts";
@@ -75,6 +74,8 @@ const SOFT_SECONDS = 10;
 const MOST_FOUND = 20000;
 const MOST_POOLS = 2000;
 
+const stopped: Outcome = { verdict: "Z", text: "Stopped before this delivery ended. (#4.3.0)\n" };
+
 const badAddress: Outcome = {
   verdict: "D",
   text: "Sorry, I can't write that address in an SMTP command. (#5.1.3)\n",
@@ -122,7 +123,7 @@ export class Engine {
   }
 
   /** Nothing new; what runs is broken off with a temporary outcome. */
-  close(outcome: Outcome = outcomes.died("it")): void {
+  close(outcome: Outcome = stopped): void {
     this.closed = outcome;
     for (const pool of [...this.pools.values()]) {
       pool.retire();

@@ -8,6 +8,7 @@
  * that wants no more of us) costs nobody anything.
  */
 import { type Destination, hostTexts, type Target, targetsOf } from "./mx.ts";
+import { outcomes } from "./outcome-text.ts";
 import {
   type ConnectionOwner,
   type ConnectionSettings,
@@ -37,6 +38,9 @@ export interface PoolOptions {
   readonly empty: () => void;
 }
 
+/** Sessions in a row that carried nothing, after which the destination counts as failed. */
+const MOST_BARREN = 5;
+
 const noConnection: Outcome = { verdict: "Z", text: hostTexts.connect };
 
 /** One walk through the targets until a session stands. */
@@ -61,6 +65,7 @@ export class Pool implements ConnectionOwner {
   private bad: { readonly outcome: Outcome; readonly until: number } | undefined;
   /** No more connections than this for now: the server refused another one. */
   private crowdedUntil = 0;
+  private barren = 0;
 
   constructor(destination: Destination, options: PoolOptions) {
     this.destination = destination;
@@ -134,6 +139,9 @@ export class Pool implements ConnectionOwner {
     this.patience ??= setTimeout(() => {
       this.patience = undefined;
       if (this.live.size > 0) return;
+      // Those that come while the attempt goes on are told at once.
+      const until = this.options.now() + this.options.limits.badSeconds * 1000;
+      this.bad = { outcome: noConnection, until };
       const rest = this.waiting.splice(1);
       for (const job of rest) job.giveUp(noConnection);
     }, this.options.limits.patienceSeconds * 1000);
@@ -200,6 +208,7 @@ export class Pool implements ConnectionOwner {
     this.opening.delete(connection);
     this.failed.delete(connection.target.address);
     this.proven = true;
+    this.bad = undefined;
     this.live.add(connection);
     connection.kick();
     this.work();
@@ -261,7 +270,11 @@ export class Pool implements ConnectionOwner {
       job.held = false;
       if (!job.empty) this.waiting.unshift(job);
     }
-    this.work();
+    this.barren = connection.barren ? this.barren + 1 : 0;
+    if (this.barren >= MOST_BARREN && this.live.size === 0) {
+      this.barren = 0;
+      this.attemptFailed(outcomes.died(connection.target.address));
+    } else this.work();
     if (this.spent) this.options.empty();
   }
 }

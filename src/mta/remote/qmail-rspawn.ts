@@ -110,6 +110,7 @@ export class Rspawn {
   // ---- slots ----------------------------------------------------------------------------------
 
   private slot(slot: Slot): void {
+    if (slot.recipients.length === 0) return;
     this.running += slot.recipients.length;
     if (this.raw) {
       void this.external(slot, this.raw);

@@ -135,8 +135,9 @@ export class SmtpConnection {
     socket.on("close", over);
   }
 
-  get open(): boolean {
-    return this.phase === "mail";
+  /** It was given work and finished none. */
+  get barren(): boolean {
+    return this.started > 0 && this.completed === 0;
   }
 
   /** There may be work: ask the owner, write what can be written. */

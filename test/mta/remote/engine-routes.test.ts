@@ -162,6 +162,13 @@ describe("Pool", () => {
     expect(sink.connections).toBeLessThan(7);
   });
 
+  it("gives up on a site that takes connections and no mail, after a few", async () => {
+    const sink = await kit.sink({ answer: (verb) => (verb === "MAIL" ? "close" : undefined) });
+    const outcomes = await deliver(kit.start(sink.port), { sender: "l-@me-@[]", to: many(100) });
+    expect(letters(outcomes)).toBe("Z".repeat(100));
+    expect(sink.connections).toBeLessThan(10);
+  });
+
   it("treats a silent server as lost after timeoutremote", async () => {
     const sink = await kit.sink({ greeting: "silent" });
     const outcomes = await deliver(kit.start(sink.port, { controls: { replySeconds: 0.1 } }), {
