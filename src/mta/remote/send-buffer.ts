@@ -4,7 +4,7 @@
  */
 import type { Writable } from "node:stream";
 
-const SIZE = 65536;
+const SIZE = 32768;
 /** Bodies up to this are copied behind the commands; a copy is cheaper than a second write. */
 const COPY_LIMIT = 16384;
 

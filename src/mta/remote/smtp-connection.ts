@@ -388,7 +388,10 @@ export class SmtpConnection {
     const { later } = flight;
     if (flight.accepted > 0) {
       const text = replyText(data, from, to);
-      const outcome = good ? outcomes.accepted(ip, text) : outcomes.message(ip, code, text);
+      // A yes to half a message is no yes.
+      const known = good && !flight.sent ? 0 : code;
+      const outcome =
+        good && flight.sent ? outcomes.accepted(ip, text) : outcomes.message(ip, known, text);
       for (const one of transaction.addressees) if (one.accepted) transaction.settle(one, outcome);
       if (!good) for (const left of later) transaction.settle(left.one, left.outcome);
     }

@@ -135,19 +135,25 @@ describe("SmtpConnection", () => {
     expect(sink.violations).toEqual([]);
   });
 
-  it("reports a refusal that comes before the large body has left, and ends the connection", async () => {
-    const sink = await kit.sink({
-      answer: (verb) => (verb === "DATA" ? "354 go\r\n552 5.3.4 too big" : undefined),
-    });
-    async function* source(): AsyncIterable<Buffer> {
-      for (let n = 0; n < 400; n++) yield Buffer.from(`${"x".repeat(64)}\n`.repeat(1000));
-    }
-    const body = await collectBody(source(), kit.directory, 65536);
-    const outcomes = await deliver(kit.start(sink.port), { to: ["a@h"], body });
-    body.release();
-    expect(outcomes[0]).toMatchObject({ verdict: "D" });
-    expect(outcomes[0]?.text).toContain("552 5.3.4 too big");
-  });
+  it.each([
+    ["552 5.3.4 too big", "D"],
+    ["250 2.0.0 thanks", "Z"],
+  ])(
+    "takes %s before the large body has left for %s and ends the connection",
+    async (reply, verdict) => {
+      const sink = await kit.sink({
+        answer: (verb) => (verb === "DATA" ? `354 go\r\n${reply}` : undefined),
+      });
+      async function* source(): AsyncIterable<Buffer> {
+        for (let n = 0; n < 400; n++) yield Buffer.from(`${"x".repeat(64)}\n`.repeat(1000));
+      }
+      const body = await collectBody(source(), kit.directory, 65536);
+      const outcomes = await deliver(kit.start(sink.port), { to: ["a@h"], body });
+      body.release();
+      expect(outcomes[0]).toMatchObject({ verdict });
+      expect(outcomes[0]?.text).toContain(`Remote host said: ${reply}`);
+    },
+  );
 });
 
 describe("STARTTLS", () => {
