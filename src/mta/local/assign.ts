@@ -19,7 +19,9 @@ export function compileAssign(text: string): CdbWriter {
   const writer = new CdbWriter();
   const wildcardEnds = new Set<string>();
   let number = 0;
-  for (const line of text.split("\n")) {
+  const lines = text.split("\n");
+  if (lines.at(-1) === "") lines.pop();
+  for (const line of lines) {
     number++;
     if (line.startsWith(".")) {
       return writer.add("", [...wildcardEnds].join(""));

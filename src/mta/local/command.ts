@@ -162,13 +162,15 @@ function instructionKey(context: CommandContext): string | undefined {
   return `${context.deliveryKey}/${context.instruction}`;
 }
 
-/** Puts the key of the instruction before the keys a program uses. */
+/**
+ * Puts the key of the instruction before the keys a program uses. Outside a delivery nothing runs
+ * again, so there is no key: two runs by hand are two mails.
+ */
 export function keyedDoor(queue: QueueDoor, prefix: string | undefined): QueueDoor {
   return {
     open({ key, ...options } = {}) {
-      const wireKey =
-        prefix === undefined ? key : key === undefined ? undefined : `${prefix}/${key}`;
-      return queue.open(wireKey === undefined ? options : { ...options, key: wireKey });
+      const keyed = prefix !== undefined && key !== undefined;
+      return queue.open(keyed ? { ...options, key: `${prefix}/${key}` } : options);
     },
   };
 }
