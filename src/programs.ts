@@ -14,6 +14,7 @@ export const programs: Readonly<Record<string, Load>> = {
   except: async () => (await import("./mta/forward/except.ts")).except,
   "ezmlm-checksub": async () =>
     (await import("./ezmlm/subscribers/ezmlm-checksub.ts")).ezmlmChecksub,
+  "ezmlm-get": async () => (await import("./ezmlm/archive/ezmlm-get.ts")).ezmlmGet,
   "ezmlm-issubn": async () => (await import("./ezmlm/subscribers/ezmlm-issubn.ts")).ezmlmIssubn,
   "ezmlm-list": async () => (await import("./ezmlm/subscribers/ezmlm-list.ts")).ezmlmList,
   "ezmlm-make": async () => (await import("./ezmlm/make/ezmlm-make.ts")).ezmlmMake,
@@ -22,6 +23,7 @@ export const programs: Readonly<Record<string, Load>> = {
   "ezmlm-rmtab": async () => (await import("./ezmlm/subscribers/ezmlm-rmtab.ts")).ezmlmRmtab,
   "ezmlm-send": async () => (await import("./ezmlm/post/ezmlm-send.ts")).ezmlmSend,
   "ezmlm-sub": async () => (await import("./ezmlm/subscribers/ezmlm-sub.ts")).ezmlmSub,
+  "ezmlm-tstdig": async () => (await import("./ezmlm/archive/ezmlm-tstdig.ts")).ezmlmTstdig,
   "ezmlm-unsub": async () => (await import("./ezmlm/subscribers/ezmlm-unsub.ts")).ezmlmUnsub,
   "ezmlm-weed": async () => (await import("./ezmlm/bounces/ezmlm-weed.ts")).ezmlmWeed,
   forward: async () => (await import("./mta/forward/forward.ts")).forward,
