@@ -18,6 +18,10 @@ export interface Identities {
   readonly lists: Owner;
   /** Owner of the home, `control/` and `users/`. */
   readonly home: Owner;
+  /** Owner of `queue/lock/tcpto`, which qmail-rspawn keeps. */
+  readonly timeouts: Owner;
+  /** Owner of the socket `queue/intake` when the servers are not in the group of the queue. */
+  readonly intake?: Owner;
   /** What to start a process as; undefined = as we are. */
   process(row: ProcessRow): Owner | undefined;
 }
@@ -31,6 +35,8 @@ function withAccounts(accounts: Accounts): Identities {
     queue: accounts.qmailq,
     lists: accounts.alias,
     home: root,
+    timeouts: accounts.qmailr,
+    intake: { uid: accounts.qmailq.uid, gid: accounts.qmaild.gid },
     process: (row) => (row.account === "root" ? undefined : accounts[row.account]),
   };
 }
@@ -39,11 +45,27 @@ export function identities(host: Pick<Host, "uid" | "gid" | "home" | "root">): I
   if (host.uid !== 0) {
     const self: Owner = { uid: host.uid, gid: host.gid };
     const text = `every process as uid ${self.uid}`;
-    return { mode: "self", text, queue: self, lists: self, home: self, process: () => undefined };
+    return {
+      mode: "self",
+      text,
+      queue: self,
+      timeouts: self,
+      lists: self,
+      home: self,
+      process: () => undefined,
+    };
   }
   const accounts = findAccounts();
   if (accounts) return withAccounts(accounts);
   const one = oneUid(host.home, host.root);
   const text = `root without the qmail accounts: every process as uid ${one.uid} (${one.why})`;
-  return { mode: "one", text, queue: one, lists: one, home: one, process: () => one };
+  return {
+    mode: "one",
+    text,
+    queue: one,
+    timeouts: one,
+    lists: one,
+    home: one,
+    process: () => one,
+  };
 }

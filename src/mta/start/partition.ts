@@ -23,7 +23,13 @@ export interface ProcessRow {
 /** qmail-send first: the others connect to it. The listener last: it takes mail in. */
 export const partition: readonly ProcessRow[] = [
   { name: "qmail-send", account: "qmailq", listens: false, writes: ["queue"] },
-  { name: "qmail-rspawn", account: "qmailr", role: "remote", listens: false, writes: [] },
+  {
+    name: "qmail-rspawn",
+    account: "qmailr",
+    role: "remote",
+    listens: false,
+    writes: ["queue/lock/tcpto"],
+  },
   { name: "qmail-lspawn", account: "root", role: "local", listens: false, writes: [] },
   { name: "qmail-smtpd", account: "qmaild", role: "smtpd", listens: true, writes: [] },
 ];

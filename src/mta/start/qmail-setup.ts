@@ -70,6 +70,7 @@ function makeHome({ home, root, uid }: Host, who: Identities, maker: HomeMaker):
   maker.directory("queue/lock", 0o755, who.queue);
   maker.directory("queue/drop", 0o3733, who.queue);
   maker.fifo("queue/lock/trigger", 0o622, who.queue);
+  maker.file("queue/lock/tcpto", "", who.timeouts);
   maker.outside(lists, 0o755, who.lists);
   const fresh = !maker.exists("control/me");
   if (fresh) makeNewcomerHome(maker, who);

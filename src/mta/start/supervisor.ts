@@ -3,6 +3,8 @@
  * is out, so everything stops. Any other process is started again, one second later, with the same
  * capability.
  */
+import { lchownSync } from "node:fs";
+import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { TemporaryError } from "../../lib/errors.ts";
 import type { ControlMessage } from "../channel/messages.ts";
@@ -92,7 +94,11 @@ export class Supervisor {
     if (!readiness.ready && !this.stopping) {
       throw new TemporaryError(`cannot start ${row.name}: ${readiness.text}`);
     }
-    if (row.name === "qmail-send") this.announce(child);
+    if (row.name !== "qmail-send") return;
+    const { intake } = this.identities;
+    // Mode 0660 lets the servers in by group; qmailq itself may not give a file to that group.
+    if (intake) lchownSync(join(this.context.home, "queue", "intake"), intake.uid, intake.gid);
+    this.announce(child);
   }
 
   /** qmail-send learns all capabilities at once, before any other process can show one. */
