@@ -16,14 +16,19 @@ export interface LogEntry {
 
 /** One line with its LF. */
 export function logLine(entry: LogEntry, seconds: number): string {
-  const address = printable(entry.address, /[^\x21-\x7e]/g);
-  const event = printable(entry.event, /[^\x21-\x7e]/g);
-  const comment = printable((entry.comment ?? "").replaceAll("\t", " ").trim(), /[^\x20-\x7e]/g);
-  return `${seconds} ${entry.sign}${event} ${address}${comment === "" ? "" : ` ${comment}`}\n`;
+  const address = printable(entry.address, 0x21);
+  const event = printable(entry.event, 0x21);
+  const comment = entry.comment
+    ? ` ${printable(entry.comment.replaceAll("\t", " ").trim(), 0x20)}`.trimEnd()
+    : "";
+  return `${seconds} ${entry.sign}${event} ${address}${comment}\n`;
 }
 
-function printable(text: string, bad: RegExp): string {
-  return Buffer.from(text).toString("latin1").replace(bad, "?");
+/** Bytes below `lowest` or above 126 become `?`. */
+function printable(text: string, lowest: number): string {
+  if (lowest === 0x21 ? /^[\x21-\x7e]*$/.test(text) : /^[\x20-\x7e]*$/.test(text)) return text;
+  const bytes = Buffer.from(text).map((byte) => (byte < lowest || byte > 126 ? 0x3f : byte));
+  return Buffer.from(bytes).toString("latin1");
 }
 
 /** Append lines to a `Log` in one write, so that lines of two programs never mix. */

@@ -10,6 +10,7 @@ import {
   lstatSync,
   mkdirSync,
   readdirSync,
+  readlinkSync,
   renameSync,
   rmSync,
   symlinkSync,
@@ -70,13 +71,13 @@ export async function buildList(
   }
 }
 
-/** Change a list in place. The caller holds its `lock`. */
+/** Change a list in place. The caller holds its `lock`. Addresses first: they fail where nothing may be written. */
 export function changeList(place: BuildPlace): void {
   try {
     for (const step of place.steps) {
       if (step.kind === "link") replaceLink(join(place.dir, step.target), place.dot + step.suffix);
-      else applyStep(place.dir, step, true);
     }
+    for (const step of place.steps) if (step.kind !== "link") applyStep(place.dir, step, true);
   } catch (error) {
     throw asTrouble(error, place.dir);
   }
@@ -104,10 +105,18 @@ function applyStep(dir: string, step: Exclude<Step, { kind: "link" }>, edit: boo
 
 /** One rename, so that the address is never without its file. */
 function replaceLink(target: string, path: string): void {
+  const status = lstatSync(path, { throwIfNoEntry: false });
+  if (status?.isSymbolicLink() && readlinkSync(path) === target) return;
   const temp = `${path}.new`;
-  rmSync(temp, { force: true });
-  symlinkSync(target, temp);
-  renameSync(temp, path);
+  try {
+    rmSync(temp, { force: true });
+    symlinkSync(target, temp);
+    renameSync(temp, path);
+  } catch (error) {
+    throw new TemporaryError(`Unable to link ${path}: ${errorText(error)}. (#4.3.0)`, {
+      cause: error,
+    });
+  }
 }
 
 /** rename(2) would replace an empty directory that appeared meanwhile. */

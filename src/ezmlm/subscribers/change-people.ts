@@ -24,7 +24,7 @@ export function storeOption(options: ParsedOptions): string | undefined {
 }
 
 /** Big enough that the hashed files are not rewritten too often, small enough to hold. */
-const batchSize = 100_000;
+const batchSize = 250_000;
 
 type Apply = (db: SubscriberDb, entries: readonly Entry[], change: Change) => Promise<number>;
 

@@ -4,6 +4,7 @@
  * written before the commit: a failing Log undoes the change.
  */
 import { statSync } from "node:fs";
+import { asciiLower } from "../../lib/address.ts";
 import { unixSeconds } from "../../lib/date822.ts";
 import { errorText, PermanentError, TemporaryError } from "../../lib/errors.ts";
 import { type Database, type Statement, sqliteCode } from "../../lib/sqlite.ts";
@@ -20,7 +21,9 @@ import {
 } from "./subdb.ts";
 
 const pageSize = 5000;
-const changesPerTransaction = 10_000;
+const changesPerTransaction = 50_000;
+/** From this many on, changes are sorted: neighbours share pages, random ones read and write them all. */
+const bulkSize = 1000;
 /** Databases every list has; others exist when the owner made a directory of that name. */
 const builtIn = new Set(["", "digest", "allow", "deny", "mod"]);
 
@@ -143,13 +146,24 @@ export class SqliteDb implements SubscriberDb {
     };
     let count = 0;
     guard(() => {
-      const transaction = this.db().transaction(apply);
-      for (let at = 0; at < entries.length; at += changesPerTransaction) {
-        count += transaction.immediate(entries.slice(at, at + changesPerTransaction));
+      const db = this.db();
+      const bulk = entries.length >= bulkSize;
+      if (bulk) db.pragma("cache_size = -65536");
+      const ordered = bulk ? sorted(entries) : entries;
+      const transaction = db.transaction(apply);
+      for (let at = 0; at < ordered.length; at += changesPerTransaction) {
+        count += transaction.immediate(ordered.slice(at, at + changesPerTransaction));
       }
     });
     return count;
   }
+}
+
+/** In the order of the table. */
+function sorted(entries: readonly Entry[]): Entry[] {
+  const keyed = entries.map((entry) => ({ key: asciiLower(entry.address), entry }));
+  keyed.sort((a, b) => (a.key < b.key ? -1 : a.key > b.key ? 1 : 0));
+  return keyed.map(({ entry }) => entry);
 }
 
 function inRange(address: string, range: HashRange): boolean {
