@@ -41,6 +41,8 @@ export class Child {
   /** Resolves when it is gone, with how, in words. */
   readonly exit: Promise<string>;
   gone = false;
+  /** It said why it cannot serve and is about to exit: nothing more to tell it. */
+  private failed = false;
   private readonly context: ChildContext;
   private readonly process: ChildProcess;
   private readonly channel: Channel<ControlMessage, ControlMessage>;
@@ -78,10 +80,15 @@ export class Child {
         end(signal ? `killed by ${signal}` : `exit ${code}`),
       );
     });
+    const fail = (): void => {
+      this.failed = true;
+    };
     this.channel = new Channel(this.process.stdio[3] as Duplex, writeControl, readControl, {
       message(message) {
         if (message.type === "ready") settle({ ready: true });
-        if (message.type === "failed") settle({ ready: false, text: message.text });
+        if (message.type !== "failed") return;
+        fail();
+        settle({ ready: false, text: message.text });
       },
       closed() {},
     });
@@ -105,7 +112,7 @@ export class Child {
   }
 
   send(message: ControlMessage): void {
-    this.channel.send(message);
+    if (!this.failed) this.channel.send(message);
   }
 
   kill(): void {

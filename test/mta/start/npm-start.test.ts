@@ -5,6 +5,7 @@ import {
   existsSync,
   mkdirSync,
   readdirSync,
+  readFileSync,
   statSync,
   writeFileSync,
 } from "node:fs";
@@ -163,5 +164,24 @@ describe("npm start, refusals", () => {
     expect(site.out).toMatch(
       /\nqmail-start: fatal: Unable to read control\/me: access denied\. .*\n$/,
     );
+  });
+
+  test("a queue of a newer version", async () => {
+    site = new RealSite();
+    expect(await site.start()).toBe("up");
+    expect(await site.stop()).toBe(0);
+    const file = join(site.home, "queue", "queue.db");
+    const bump = (version: number) =>
+      site.run(
+        `node -e 'new (require("better-sqlite3"))("${file}").pragma("user_version=${version}")'`,
+      );
+    expect(bump(99).code).toBe(0);
+    const before = readFileSync(file);
+    site.out = "";
+    expect(await site.start()).toBe(111);
+    const lines = site.out.trim().split("\n");
+    expect(lines.filter((line) => line.includes("newer version"))).not.toEqual([]);
+    expect(site.out).not.toContain("    at ");
+    expect(readFileSync(file).equals(before)).toBe(true);
   });
 });
