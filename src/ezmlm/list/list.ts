@@ -113,7 +113,7 @@ class ListDirectory implements List {
     this.address = `${this.local}@${this.host}`;
     this.lookup = lookupPath(this.dir, this.ownLine("ezmlmrc"), host);
     this.legacy = this.legacyFlags();
-    this.listId = this.line("listid");
+    this.listId = this.line("listid")?.trim();
     this.charset = parseCharset(this.line("charset") ?? "utf-8");
   }
 
