@@ -120,7 +120,6 @@ class ProgramFailure extends Error {
 class Delivery {
   private readonly plan: DeliveryPlan;
   private readonly context: DeliveryRun;
-  private readonly env: Environment;
   private readonly now: Date;
   private readonly forwards: string[] = [];
   private files = 0;
@@ -130,10 +129,6 @@ class Delivery {
     this.plan = plan;
     this.context = context;
     this.now = context.site.now();
-    this.env = {
-      ...context.site.env,
-      ...commandEnvironment(plan.address, plan.newSender, plan.default, this.now),
-    };
   }
 
   async run(): Promise<void> {
@@ -213,13 +208,20 @@ class Delivery {
     }
   }
 
+  private environment(): Environment {
+    const { address, newSender, default: defaultPart } = this.plan;
+    const variables = commandEnvironment(address, newSender, defaultPart, this.now);
+    return { ...this.context.site.env, ...variables };
+  }
+
   private async runProgramLine(line: string, instruction: number): Promise<boolean> {
-    guardEnvironment(this.env);
+    const env = this.environment();
+    guardEnvironment(env);
     const { site, message, output, errors, signal, deliveryKey } = this.context;
     const cwd = this.plan.address.home;
     let status: ExitStatus;
     try {
-      const context = { site, env: this.env, cwd, message, output, errors, signal, deliveryKey };
+      const context = { site, env, cwd, message, output, errors, signal, deliveryKey };
       status = await runLine(line, { ...context, instruction });
     } catch (error) {
       if (error instanceof TemporaryError || error instanceof PermanentError) throw error;

@@ -82,6 +82,8 @@ function openDotQmail(
   home: string,
   name: string,
 ): { text: Buffer; forwardOnly: boolean } | undefined {
+  // Most candidates are missing, and a failing open costs an Error object: ask before.
+  if (!exists(home, name)) return undefined;
   let fd: number;
   try {
     fd = openSync(join(home, name), constants.O_RDONLY | constants.O_NONBLOCK);
@@ -120,7 +122,7 @@ function exists(home: string, name: string): boolean {
   try {
     return statSync(join(home, name), { throwIfNoEntry: false }) !== undefined;
   } catch (error) {
-    if (isTemporaryErrno(error)) throw cannotOpen(name, error);
+    if (isErrno(error, "EACCES", "EPERM") || isTemporaryErrno(error)) throw cannotOpen(name, error);
     return false;
   }
 }

@@ -7,7 +7,6 @@
  * in threads, and deliveries into one directory share the fsync of `new`.
  */
 import {
-  close,
   closeSync,
   fsync,
   linkSync,
@@ -24,7 +23,6 @@ import { isErrno, isTemporaryErrno, TemporaryError } from "../../lib/errors.ts";
 import type { MessageInput } from "../../lib/message-input.ts";
 
 const fsyncFile = promisify(fsync);
-const closeFile = promisify(close);
 const writeFile = promisify(write);
 
 /** How often another name is tried when one is taken. */
@@ -69,11 +67,10 @@ export class MaildirWriter {
         try {
           await writeMessage(fd, lead, message);
           await fsyncFile(fd);
-        } catch (error) {
+        } finally {
+          // After the fsync nothing is left that a failing close could lose.
           closeSync(fd);
-          throw error;
         }
-        await closeFile(fd);
         publish(temporary, join(directory, "new", name));
       } catch (error) {
         remove(temporary);

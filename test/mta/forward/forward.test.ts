@@ -83,7 +83,7 @@ const asCommand: Run = async (name, args, vars = env) => {
   });
   let mail = "";
   try {
-    mail = `${readFileSync(join(dir, "envelope"), "utf8")} | ${readFileSync(join(dir, "message"), "utf8")}`;
+    mail = `${readFileSync(join(dir, "envelope"), "utf8").slice(0, -1)} | ${readFileSync(join(dir, "message"), "utf8")}`;
   } catch {
     mail = "";
   }

@@ -1,0 +1,74 @@
+/**
+ * Maildir deliveries per second through qmail-lspawn and one local worker, every one with its fsyncs,
+ * each of a message of its own that the worker fetches.
+ *
+ *   node bench/maildir.mjs [--deliveries 20000] [--size 2048] [--parallel 64]
+ */
+import { readFileSync, rmSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { fileURLToPath, pathToFileURL } from "node:url";
+import { parseArgs } from "node:util";
+import { build } from "esbuild";
+
+const root = join(dirname(fileURLToPath(import.meta.url)), "..");
+const { values } = parseArgs({
+  options: {
+    deliveries: { type: "string", default: "20000" },
+    size: { type: "string", default: "2048" },
+    parallel: { type: "string", default: "64" },
+  },
+});
+const deliveries = Number(values.deliveries);
+const parallel = Number(values.parallel);
+
+// Below test/, so that the rig finds dist/ where it always is.
+const bundle = join(root, "test", "mta", "local", `.bench-${process.pid}.mjs`);
+await build({
+  entryPoints: [join(root, "test", "mta", "local", "lspawn-rig.ts")],
+  outfile: bundle,
+  bundle: true,
+  format: "esm",
+  platform: "node",
+  packages: "external",
+});
+let LspawnRig;
+try {
+  ({ LspawnRig } = await import(pathToFileURL(bundle).href));
+} finally {
+  rmSync(bundle);
+}
+
+const rig = new LspawnRig();
+const uid = process.getuid() === 0 ? 65534 : process.getuid();
+const home = rig.userHome("joe", {}, uid);
+rig.assign(`=joe:joe:${uid}:${uid}:${home}:::`);
+await rig.start({ uid, gid: uid });
+
+const body = `Subject: x\n\n${"x".repeat(Number(values.size))}\n`;
+/** Seconds of CPU of a process so far. */
+const cpu = (pid) => {
+  const fields = readFileSync(`/proc/${pid}/stat`, "latin1").split(") ")[1].split(" ");
+  return (Number(fields[11]) + Number(fields[12])) / 100;
+};
+
+await rig.outcome("joe@bench.example", body);
+const [worker] = rig.workerPids();
+const before = cpu(worker);
+const started = performance.now();
+let sent = 0;
+while (rig.reports.size < deliveries + 1) {
+  while (sent < deliveries && sent - (rig.reports.size - 1) < parallel) {
+    rig.deliver("joe@bench.example", body);
+    sent++;
+  }
+  const seen = rig.reports.size;
+  await rig.until(() => rig.reports.size > seen);
+}
+const seconds = (performance.now() - started) / 1000;
+const micro = ((cpu(worker) - before) / deliveries) * 1e6;
+const failed = [...rig.reports.values()].filter(({ verdict }) => verdict !== "K").length;
+console.log(
+  `${Math.round(deliveries / seconds)} Maildir deliveries/s through ${rig.workerUids.length} worker(s), ` +
+    `${micro.toFixed(0)} us CPU each in the worker, ${failed} failed`,
+);
+await rig.stop();
