@@ -183,7 +183,7 @@ export class Peer {
   slots: number[] = [];
   readonly bodies = new Map<number, Buffer[]>();
   readonly answers = new Map<number, SubmitAnswer>();
-  credit = 0;
+  private readonly credit = new Map<number, number>();
   private decide: ((work: Work) => "K" | "Z" | "D" | undefined) | undefined;
   text: Record<"K" | "Z" | "D", string> = { K: "ok\n", Z: "later\n", D: "no (#5.0.0)\n" };
   private sessions = 0;
@@ -211,8 +211,9 @@ export class Peer {
   private received(m: QueueMessage): void {
     if (m.type === "welcome") this.welcomed = true;
     else if (m.type === "accepted" || m.type === "refused") this.answers.set(m.session, m);
-    else if (m.type === "credit") this.credit += m.bytes;
-    else if (m.type === "chunk") {
+    else if (m.type === "credit") {
+      this.credit.set(m.session, (this.credit.get(m.session) ?? 0) + m.bytes);
+    } else if (m.type === "chunk") {
       const parts = this.bodies.get(m.message) ?? [];
       parts.push(Buffer.from(m.bytes));
       this.bodies.set(m.message, parts);
@@ -275,10 +276,10 @@ export class Peer {
     const body = Buffer.from(mail.body);
     let room = 262_144;
     const wait = async (bytes: number): Promise<void> => {
-      if (room < bytes)
-        await eventually(() => room + this.credit >= bytes || this.closed, "credit");
-      room += this.credit - bytes;
-      this.credit = 0;
+      const given = (): number => this.credit.get(session) ?? 0;
+      if (room < bytes) await eventually(() => room + given() >= bytes || this.closed, "credit");
+      room += given() - bytes;
+      this.credit.delete(session);
     };
     for (let at = 0; at < body.length; at += 65536) {
       const bytes = body.subarray(at, at + 65536);

@@ -11,10 +11,9 @@ import { join } from "node:path";
 import { errorText, isErrno } from "../../lib/errors.ts";
 import { DROP_TRAILER_BYTES, type DropTrailer, decodeDropTrailer } from "./drop-file.ts";
 import type { Failpoint } from "./failpoint.ts";
-import type { IncomingMessage, Intake } from "./intake.ts";
+import { type IncomingMessage, type Intake, KEY_LIMIT } from "./intake.ts";
 
 const FILE_LIMIT = 1 << 30;
-const KEY_LIMIT = 1000;
 const PIECE = 65536;
 /** Names looked at per scan, and files taken at the same time so that they share a commit. */
 const SCAN_NAMES = 1000;

@@ -21,6 +21,8 @@ const SMALL_ENVELOPE = 65536;
 /** Below this much free space nothing is accepted: the rest is for marks. */
 const FREE_SPACE_FLOOR = 32 << 20;
 const SPACE_CHECK_MS = 1000;
+/** Longest submission key. */
+export const KEY_LIMIT = 1000;
 
 export type IntakeAnswer =
   | { readonly accepted: true; readonly id: number; readonly repeat: boolean }
@@ -121,7 +123,7 @@ export class IncomingMessage {
 
   setSender(sender: string): void {
     if (Buffer.byteLength(sender) > ADDRESS_LIMIT) this.refuse("D", ADDRESS_TOO_LONG);
-    else if (sender.includes("\0") || this.sender !== undefined) this.refuse("D", BAD_ENVELOPE);
+    else if (/[\0\ufffd]/.test(sender) || this.sender !== undefined) this.refuse("D", BAD_ENVELOPE);
     else this.sender = sender;
   }
 
@@ -176,7 +178,8 @@ export class IncomingMessage {
     const trouble = options.refusing();
     if (trouble !== undefined) this.refuse("Z", trouble);
     else if (!(await this.intake.hasSpace())) this.refuse("Z", WRITE_ERROR);
-    if (this.sender === undefined) this.refuse("D", BAD_ENVELOPE);
+    const { key } = this.origin;
+    if (this.sender === undefined || key.length > KEY_LIMIT) this.refuse("D", BAD_ENVELOPE);
     if (this.refusal) return { accepted: false, ...this.refusal };
     const message = await this.message(this.sender ?? "");
     if (message.body === null) options.failpoint.hit("spill-written");

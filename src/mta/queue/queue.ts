@@ -28,7 +28,7 @@ export interface QueueStore {
   /** Resolves when the message is durable. Rejects with TemporaryError: it is not queued. */
   accept(message: NewMessage): Promise<Accepted>;
   /** The next slice of recipients of a message in todo becomes jobs. */
-  expand(message: number, weight: number): Promise<Expansion>;
+  expand(message: number, weight: number): Promise<Expansion | null>;
   /** Jobs that are due, by lane. Who holds a claimed job is the business of the caller's memory. */
   claim(
     lanes: readonly (LaneName & { readonly limit: number })[],
@@ -167,7 +167,7 @@ export class Queue implements QueueStore {
     return this.write({ kind: "accept", message }, 2 + bytes / 8192);
   }
 
-  expand(message: number, weight: number): Promise<Expansion> {
+  expand(message: number, weight: number): Promise<Expansion | null> {
     return this.write({ kind: "expand", message }, weight);
   }
 
@@ -213,6 +213,9 @@ export class Queue implements QueueStore {
 
   /** After the last answer; closes the database. */
   async close(): Promise<void> {
+    while (this.inFlight || this.waiting.length > 0) {
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    }
     this.closing = true;
     const ended = [this.writer, this.reader].map(
       (thread) => new Promise<void>((resolve) => thread.once("exit", () => resolve())),

@@ -43,7 +43,6 @@ CREATE TABLE job (
   class INTEGER NOT NULL,
   next_at INTEGER NOT NULL,             -- seconds
   tries INTEGER NOT NULL DEFAULT 0,
-  starts INTEGER NOT NULL DEFAULT 0,    -- begun and not ended: more than 0 after a crash
   count INTEGER NOT NULL,               -- recipients
   settled BLOB,                         -- bit per recipient; NULL none
   ordinals BLOB,                        -- u32 each; local jobs only

@@ -128,7 +128,7 @@ function insertJobs(
       ordinals: local ? new Uint8Array(Uint32Array.from(group.ordinals).buffer) : null,
       packed: packRecipients(group.originals, group.routed),
     };
-    jobs.push({ ...row, id: store.insertJob(row), tries: 0, starts: 0, settled: null });
+    jobs.push({ ...row, id: store.insertJob(row), tries: 0, settled: null });
   };
   let ordinal = message.expanded;
   for (const address of addresses) {

@@ -46,7 +46,7 @@ export class Store {
         VALUES (?, ?, ?, ?, ?, ?, ?)`),
       deleteJob: p("DELETE FROM job WHERE id = ?"),
       markJob: p("UPDATE job SET settled = ? WHERE id = ?"),
-      retryJob: p(`UPDATE job SET settled = ?, next_at = ?, tries = tries + 1, starts = 0
+      retryJob: p(`UPDATE job SET settled = ?, next_at = ?, tries = tries + 1
         WHERE id = ?`),
       dueJobs: p(`UPDATE job SET next_at = ? WHERE id IN
         (SELECT id FROM job WHERE site = ? AND class = ? AND next_at > ? LIMIT ?)`),
@@ -97,7 +97,7 @@ export class Store {
     return this.sql.envelope.get(id) as Buffer | undefined;
   }
 
-  insertJob(job: Omit<JobRow, "id" | "tries" | "starts" | "settled">): number {
+  insertJob(job: Omit<JobRow, "id" | "tries" | "settled">): number {
     const run = this.sql.insertJob.run(
       job.message,
       job.site,

@@ -47,7 +47,6 @@ export interface JobRow {
   readonly class: MessageClass;
   readonly nextAt: number;
   readonly tries: number;
-  readonly starts: number;
   readonly count: number;
   readonly settled: Uint8Array | null;
   readonly ordinals: Uint8Array | null;
@@ -123,7 +122,8 @@ export type WriteKind = WriteOperation["kind"];
 /** What each operation answers. */
 export interface WriteResults {
   accept: Accepted;
-  expand: Expansion;
+  /** null: the message is not in todo any more. */
+  expand: Expansion | null;
   mark: readonly MessageEnd[];
   finish: MessageEnd;
   due: number;

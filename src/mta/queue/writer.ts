@@ -87,11 +87,8 @@ export class Writer {
     switch (operation.kind) {
       case "accept":
         return accept(this.store, operation.message);
-      case "expand": {
-        const expansion = expand(this.store, operation.message, this.context);
-        if (!expansion) throw new Error(`message ${operation.message} is not in todo`);
-        return expansion;
-      }
+      case "expand":
+        return expand(this.store, operation.message, this.context) ?? null;
       case "mark":
         return mark(this.store, operation.marks);
       case "finish":
@@ -125,7 +122,9 @@ export class Writer {
       const answer = answers[at];
       if (!answer?.ok) return;
       if (operation.kind === "expand") {
-        const { finished, message, end } = answer.value as WriteResults["expand"];
+        const expansion = answer.value as WriteResults["expand"];
+        if (!expansion) return;
+        const { finished, message, end } = expansion;
         if (finished) this.remove(`${message.id}.envelope`);
         if (end?.end === "gone" && end.spilled) this.remove(String(end.message));
       } else if (operation.kind === "mark") {

@@ -122,15 +122,17 @@ export class Dispatch {
   }
 
   private putBack(channel: ChannelState, why: string): void {
-    for (const slot of channel.slots.slice()) {
-      slot.connected = true; // says nothing about the site
-      slot.jobs.forEach((job, at) => {
-        if (slot.ended[at]) return;
-        job.retryAt = this.o.now();
-        job.dying = false;
-        this.report(channel, { delivery: slot.first + at, verdict: "Z", text: why });
-      });
-    }
+    for (const slot of channel.slots.slice()) this.putBackSlot(channel, slot, why, this.o.now());
+  }
+
+  private putBackSlot(channel: ChannelState, slot: Slot, why: string, retryAt?: number): void {
+    slot.connected = true; // says nothing about the site
+    slot.jobs.forEach((job, at) => {
+      if (slot.ended[at]) return;
+      if (retryAt !== undefined) job.retryAt = retryAt;
+      job.dying = false;
+      this.report(channel, { delivery: slot.first + at, verdict: "Z", text: why });
+    });
   }
 
   private forget(message: number): void {
@@ -222,7 +224,7 @@ export class Dispatch {
     const slot = this.open(channel, lane.site, jobs, indexes);
     const { message } = head;
     this.logStart(slot);
-    this.withBody(channel, message, () => {
+    this.withBody(channel, slot, message, () => {
       channel.peer?.send({
         type: "remote",
         message: message.id,
@@ -294,7 +296,7 @@ export class Dispatch {
   }
 
   /** A small body goes ahead of the first slot of its message; a large one is fetched by token. */
-  private withBody(channel: ChannelState, message: MessageRow, then: () => void): void {
+  private withBody(channel: ChannelState, slot: Slot, message: MessageRow, then: () => void): void {
     if (message.size > SMALL_BODY || message.spilled === 1 || channel.bodies.has(message.id)) {
       then();
       return;
@@ -313,11 +315,12 @@ export class Dispatch {
       push(cached);
       return;
     }
-    this.o.bodies.small(message.id).then(
-      (bytes) => push(bytes ?? new Uint8Array(0)),
-      // Without a body nothing can be delivered; the peer's deliveries come back when it is closed.
-      () => peer && this.detach(channel.name, peer),
-    );
+    const failed = (): void => {
+      if (channel.peer !== peer) return;
+      this.putBackSlot(channel, slot, "Unable to read message. (#4.3.0)\n");
+      this.wake();
+    };
+    this.o.bodies.small(message.id).then((bytes) => (bytes ? push(bytes) : failed()), failed);
   }
 
   // ---- reports ------------------------------------------------------------------------------

@@ -441,11 +441,20 @@ export class QmailSend {
     this.todo.stop();
     this.bouncer.stop();
     await Promise.all([this.dispatch.stop(STOP_GRACE_MS), this.drop.stop()]);
+    await this.answered();
     for (const session of this.sessions) session.channel.end();
     await this.queue.close();
     this.lock?.close();
     this.events.exiting();
     this.o.exit(0, await this.log.flush());
+  }
+
+  /** Clients whose commit is under way get their answer, unless that takes long. */
+  private async answered(): Promise<void> {
+    for (let tries = 0; tries < 100; tries++) {
+      if (![...this.sessions].some((session) => session.busy)) return;
+      await new Promise((resolve) => setTimeout(resolve, 10));
+    }
   }
 
   private fatal(text: string): void {

@@ -86,8 +86,8 @@ export class Todo {
   private async expand(entry: Entry): Promise<void> {
     try {
       const expansion = await this.o.queue.expand(entry.id, entry.weight);
-      this.o.expanded(expansion);
-      if (!expansion.finished) this.entries.push(entry);
+      if (expansion) this.o.expanded(expansion);
+      if (expansion && !expansion.finished) this.entries.push(entry);
     } catch {
       this.o.trouble(entry.id);
       setTimeout(() => {

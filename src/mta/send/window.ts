@@ -171,7 +171,9 @@ export class Window {
         }
         ring.push(lane);
         const site = this.site(lane.site);
-        if (limit - reserve <= site.running) continue;
+        // What is urgent may use the last slots even at a site that bulk mail fills.
+        const spare = [0, Math.ceil(reserve / 2), reserve][cls] ?? 0;
+        if (site.running >= limit - spare) continue;
         if (!this.blocked(lane, site)) return lane;
       }
     }

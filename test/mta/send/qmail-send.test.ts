@@ -1,6 +1,17 @@
 /** The process as its peers see it: mail in, deliveries out, reports back, log, stop. */
+import { execFileSync } from "node:child_process";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { afterEach, expect, test } from "vitest";
-import { eventually, makeHome, QmailSendProcess } from "../../support/qmail-send.ts";
+import { openDatabase } from "../../../src/lib/sqlite.ts";
+import { DropWriter } from "../../../src/mta/queue/drop-file.ts";
+import {
+  eventually,
+  makeHome,
+  Peer,
+  QmailSendProcess,
+  type SubmitAnswer,
+} from "../../support/qmail-send.ts";
 
 const cleanup: (() => Promise<void> | void)[] = [];
 afterEach(async () => {
@@ -18,6 +29,15 @@ async function restart(home: string, env: Record<string, string> = {}) {
   cleanup.push(() => send.kill());
   expect(await send.started(), send.log).toBe(true);
   return send;
+}
+
+/** The capability travels on another connection than the hello. */
+async function eventuallyConnect(path: string, capability: Buffer): Promise<Peer> {
+  for (let tries = 0; tries < 100; tries++) {
+    const peer = await Peer.connect(path, capability);
+    if (peer) return peer;
+  }
+  throw new Error("no welcome");
 }
 
 test("qmail-send delivers to both channels and writes the log of a message", async () => {
@@ -132,4 +152,130 @@ test("qmail-send gives up after queuelifetime, with one more sentence", async ()
     /failure: later\/I'm_not_going_to_try_again;_this_message_has_been_in_the_queue_too_long.\/\n/,
   );
   await send.line(/bounce msg 1 qp 2\n/);
+});
+
+test("qmail-send pauses for a stalled log reader and loses no line", async () => {
+  const send = await start({ concurrencyremote: "50" });
+  const remote = await send.peer("remote");
+  const smtpd = await send.peer("smtpd", 77, "intake");
+  remote.deliver = () => "K";
+  remote.text.K = `${"x".repeat(3000)}\n`;
+  send.child.stdout?.pause();
+  const to = Array.from({ length: 3000 }, (_, i) => `u${i}@site${i % 9}.test`);
+  await smtpd.submit({ from: "joe@x.test", to, body: "\nx\n" });
+  const stalled = await eventually(() => {
+    const { length } = remote.work;
+    return length > 0 && length < to.length && length;
+  }, "deliveries");
+  // It answers while the log stands still, but takes nothing new.
+  let refused: SubmitAnswer | undefined;
+  for (let tries = 0; tries < 500 && refused?.type !== "refused"; tries++) {
+    refused = await smtpd.submit({ from: "joe@x.test", to: ["late@x.test"], body: "\nx\n" });
+  }
+  expect(refused).toMatchObject({ type: "refused", verdict: "Z" });
+  expect(stalled).toBeLessThan(to.length);
+  send.child.stdout?.resume();
+  await send.line(/end msg 1\n/);
+  const lines = (): number => send.log.match(/: success: x{3000}\/\n/g)?.length ?? 0;
+  await eventually(() => lines() === remote.work.length, "every line");
+  expect(remote.work.length).toBeGreaterThanOrEqual(to.length);
+});
+
+test("qmail-send puts back what does not end after stop, and exits 0", async () => {
+  const send = await start();
+  const remote = await send.peer("remote");
+  const smtpd = await send.peer("smtpd", 77, "intake");
+  await smtpd.submit({ from: "joe@x.test", to: ["a@far.test", "b@far.test"], body: "\nx\n" });
+  await eventually(() => remote.work.length === 2, "work");
+  remote.report(1, "K");
+  for (const signal of ["SIGTERM", "SIGHUP", "SIGINT"] as const) send.child.kill(signal);
+  expect(await send.stop()).toBe(0);
+  expect(send.log).toMatch(/status: local 0\/10 remote 1\/20 exitasap\n/);
+  expect(send.log.endsWith("status: exiting\n")).toBe(true);
+  const again = await restart(send.home);
+  const next = await again.peer("remote");
+  next.deliver = () => "K";
+  await again.line(/end msg 1\n/);
+  expect(next.work.map((w) => w.original)).toEqual(["b@far.test"]);
+});
+
+test("qmail-send answers a repeated submission key until its delivery is settled", async () => {
+  const send = await start();
+  const local = await send.peer("local", 0);
+  const smtpd = await send.peer("smtpd", 77, "intake");
+  await smtpd.submit({ from: "joe@x.test", to: ["list@local.test"], body: "\nx\n" });
+  await eventually(() => local.work.length === 1, "work");
+  const capability = Buffer.alloc(32, 7);
+  local.channel.send({ type: "worker", capability, uid: 1234 });
+  const path = join(send.home, "queue", "deliver");
+  const worker = await eventuallyConnect(path, capability);
+  const key = `${local.work[0]?.deliveryKey}/2/post`;
+  const post = { from: "list@local.test", to: ["m@far.test"], body: "\npost\n", key };
+  expect(await worker.submit(post)).toMatchObject({ type: "accepted", id: 2 });
+  expect(await worker.submit(post)).toMatchObject({ type: "accepted", id: 2 });
+  local.report(1, "K");
+  await send.line(/end msg 1\n/);
+  expect(await worker.submit(post)).toMatchObject({ type: "accepted", id: 4 });
+  await send.line(/info msg 2: bytes \d+ from <list@local.test> qp 2 uid 1234\n/);
+  worker.close();
+});
+
+test("qmail-send serves a large body to whoever has its token, and nobody else", async () => {
+  const send = await start();
+  const local = await send.peer("local", 0);
+  const smtpd = await send.peer("smtpd", 77, "intake");
+  const body = `\n${"0123456789\n".repeat(30_000)}`;
+  await smtpd.submit({ from: "joe@x.test", to: ["ann@local.test"], body });
+  const work = await eventually(() => local.work[0], "work");
+  const other = await send.peer("worker", 1234);
+  other.channel.send({ type: "fetch", message: work.message, token: work.token });
+  await eventually(() => other.body(work.message).length === work.sizeBytes, "body");
+  expect(other.body(work.message).endsWith(body)).toBe(true);
+  other.channel.send({ type: "fetch", message: work.message, token: Buffer.alloc(32) });
+  await eventually(() => other.closed, "close");
+});
+
+test("qmail-send reads the drop directory when the trigger is pulled", async () => {
+  const { home, remove } = makeHome();
+  cleanup.push(remove);
+  execFileSync("mkfifo", [join(home, "queue", "lock", "trigger")]);
+  const send = await restart(home);
+  for (const address of ["a@far.test", "b@far.test"]) {
+    const writer = new DropWriter({ home, pid: 1 });
+    writer.put("\nx\n");
+    writer.from("joe@x.test");
+    writer.to(address);
+    writer.commit();
+    await send.line(new RegExp(`info msg ${address === "a@far.test" ? 1 : 2}: `));
+  }
+});
+
+test("qmail-send rereads locals and virtualdomains", async () => {
+  const send = await start();
+  const local = await send.peer("local", 0);
+  const smtpd = await send.peer("smtpd", 77, "intake");
+  writeFileSync(join(send.home, "control", "virtualdomains"), "new.test:joe\n");
+  expect((await send.ask("reread")).code).toBe(0);
+  await smtpd.submit({ from: "joe@x.test", to: ["ann@new.test"], body: "\nx\n" });
+  await eventually(() => local.work[0]?.recipient === "joe-ann@new.test", "local delivery");
+});
+
+test("qmail-send closes a client that sends more than its credit", async () => {
+  const send = await start();
+  const smtpd = await send.peer("smtpd", 77, "intake");
+  smtpd.channel.send({ type: "open", session: 1, key: "", bulk: false });
+  const bytes = Buffer.alloc(1_000_000);
+  smtpd.channel.send({ type: "body", session: 1, bytes });
+  await eventually(() => smtpd.closed, "close");
+  expect((await send.ask("qstat")).text).toMatch(/^messages in queue: 0\n/);
+});
+
+test("qmail-send names a newer queue and touches nothing", async () => {
+  const { home, remove } = makeHome();
+  cleanup.push(remove);
+  const path = join(home, "queue", "queue.db");
+  openDatabase(path, [{ number: 99, sql: "CREATE TABLE t (x)" }]).close();
+  const send = new QmailSendProcess(home);
+  expect(await send.exited).toBe(111);
+  expect(send.log).toMatch(/^alert: cannot start: .*queue\.db was written by a newer version.*\n$/);
 });
