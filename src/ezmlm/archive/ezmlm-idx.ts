@@ -1,0 +1,104 @@
+/**
+ * NAME         ezmlm-idx - make the subject index of an archive anew
+ * SYNOPSIS     ezmlm-idx [-dDFvV] [-f message] DIR
+ * DESCRIPTION  Reads every message of the archive and writes the index files
+ *              of each hundred, then marks the list as indexed. For lists that
+ *              kept an archive without index, or after their archive changed.
+ * OPTIONS      -d  date from the Date field; -D from the first Received (default)
+ *              -f message  begin with the hundred of this one; -F with the first
+ *              -v, -V  print the version
+ * FILES        num prefix archive/ indexed lock
+ * EXIT CODES   0 done. 100 wrong use, or an empty list. 111 try again.
+ * SEE ALSO     ezmlm-get, ezmlm-archive, ezmlm-send
+ */
+import { mkdirSync, writeFileSync } from "node:fs";
+import { writeFileAtomic } from "../../lib/atomic-file.ts";
+import { date822 } from "../../lib/date822.ts";
+import { PermanentError } from "../../lib/errors.ts";
+import { type ExitCode, SUCCESS } from "../../lib/exit-code.ts";
+import { fieldText, findField } from "../../lib/header.ts";
+import { fileInput } from "../../lib/message-input.ts";
+import { OptionTable } from "../../lib/option.ts";
+import type { Host, Program } from "../../lib/program.ts";
+import { type List, openList } from "../list/list.ts";
+import { readNumber } from "../list/number.ts";
+import { printVersion, versionRows, wantsVersion } from "../list/version.ts";
+import { archivePath, isArchived } from "../post/archive-file.ts";
+import { readIncoming } from "../post/incoming.ts";
+import { catalogue } from "../reply/texts.ts";
+import { type IndexEntry, indexEntry, indexLines } from "./index-line.ts";
+
+const table = new OptionTable(
+  "ezmlm-idx",
+  [
+    { letter: "d", help: "take dates from the Date field" },
+    { letter: "D", negates: "d", help: "take dates from the first Received field" },
+    { letter: "f", argument: "message", help: "begin with the hundred of this message" },
+    { letter: "F", help: "begin with the first message" },
+    ...versionRows,
+  ],
+  "DIR",
+);
+
+export const ezmlmIdx: Program = {
+  name: "ezmlm-idx",
+  usage: table.usage,
+  runAs: (host) => table.parse(host.args).rest[0],
+  async run(host: Host): Promise<ExitCode> {
+    const parsed = table.parse(host.args);
+    if (wantsVersion(parsed)) return printVersion(host);
+    const [dir, extra] = parsed.rest;
+    const first = parsed.value("f");
+    if (dir === undefined || extra !== undefined) throw table.error();
+    if (first !== undefined && !/^\d{1,9}$/.test(first)) throw table.error("-f wants a number");
+    const list = await openList(host, dir);
+    try {
+      await list.withLock("lock", async () => {
+        const max = readNumber(list).number;
+        if (max === 0) throw new PermanentError(catalogue(host, list, "ERR_EMPTY_LIST"));
+        const from = parsed.flag("F") ? 0 : Math.floor(Number(first ?? 0) / 100);
+        const prefix = list.line("prefix");
+        for (let block = from; block <= Math.floor(max / 100); block++) {
+          await indexBlock(list, block, max, prefix, parsed.flag("d") ?? false);
+        }
+        writeFileSync(list.path("indexed"), "", { flag: "a", mode: 0o644 });
+      });
+      return SUCCESS;
+    } finally {
+      list.close();
+    }
+  },
+};
+
+async function indexBlock(
+  list: List,
+  block: number,
+  max: number,
+  prefix: string | undefined,
+  byDate: boolean,
+): Promise<void> {
+  const lines: string[] = [];
+  for (let at = 0; at < 100; at++) {
+    const number = block * 100 + at;
+    const path = archivePath(list, number);
+    if (number < 1 || number > max || !isArchived(path)) continue;
+    const message = await readIncoming(fileInput(path));
+    await message.close();
+    const entry = indexEntry(number, message.fields, prefix);
+    const date = findField(message.fields, "Date");
+    lines.push(indexLines(byDate ? withDate(entry, date ? fieldText(date) : "") : entry));
+  }
+  const directory = list.path("archive", String(block));
+  mkdirSync(directory, { recursive: true, mode: 0o755 });
+  writeFileAtomic(`${directory}/index`, lines.join(""), { mode: 0o644 });
+}
+
+/** The date of a Date field in the form of a Received field. RFC 5322 3.3 and its obsolete years. */
+function withDate(entry: IndexEntry, text: string): IndexEntry {
+  const year = /(\d{1,2}\s+[A-Za-z]{3}\s+)(\d{2})(?=\s+\d{1,2}:)/;
+  const full = text.replace(year, (_all, day: string, short: string) => {
+    return `${day}${Number(short) >= 70 ? "19" : "20"}${short}`;
+  });
+  const time = Date.parse(full.replace(/\([^()]*\)/g, " ").replace(/ -0000$/, " +0000"));
+  return Number.isNaN(time) ? { ...entry, date: "" } : { ...entry, date: date822(new Date(time)) };
+}
