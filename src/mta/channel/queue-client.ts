@@ -20,6 +20,8 @@ import { QueueSubmission } from "./queue-submission.ts";
 
 /** Bytes not yet taken by the kernel at which every submission reports `full`. */
 const BACKLOG_LIMIT = 1 << 20;
+/** Sessions open at the server at once; must stay below what it takes from one client (1024). */
+const SESSION_LIMIT = 1000;
 /** How long to wait for `welcome`. */
 const WELCOME_MS = 10_000;
 
@@ -53,6 +55,9 @@ export class QueueClient implements QueueDoor {
   private readonly channel: QueueChannel;
   private readonly submissions = new Map<number, QueueSubmission>();
   private readonly pipes = new Map<number, BodyPipe[]>();
+  private readonly admitted = new Set<number>();
+  /** Submissions that wait for one of the others to end. */
+  private readonly held = new Set<number>();
   private lastSession = 0;
   private room: Promise<void> | undefined;
 
@@ -117,6 +122,16 @@ export class QueueClient implements QueueDoor {
     return submission;
   }
 
+  /** For submissions: may this one be opened now? */
+  admit(session: number): boolean {
+    if (this.admitted.size >= SESSION_LIMIT) {
+      this.held.add(session);
+      return false;
+    }
+    this.admitted.add(session);
+    return true;
+  }
+
   /** For submissions: pass one message on. */
   send(message: QueueMessage): void {
     this.channel.send(message);
@@ -125,6 +140,13 @@ export class QueueClient implements QueueDoor {
   /** For submissions: over, with or without verdict. */
   forget(session: number): void {
     this.submissions.delete(session);
+    this.held.delete(session);
+    if (!this.admitted.delete(session)) return;
+    for (const next of this.held) {
+      this.held.delete(next);
+      this.submissions.get(next)?.credit(0);
+      break;
+    }
   }
 
   /** Resolves when the kernel took what was written; shared by everyone who waits. */

@@ -10,6 +10,8 @@ import { BODY_CHUNK, CREDIT_WINDOW, type QueueMessage, type Verdict } from "./me
 /** What a submission needs of its connection. */
 export interface SubmissionCarrier {
   readonly congested: boolean;
+  /** Whether the server takes one more open session; if not, `credit(0)` comes when it does. */
+  admit(session: number): boolean;
   send(message: QueueMessage): void;
   forget(session: number): void;
   drained(): Promise<void>;
@@ -175,6 +177,10 @@ export class QueueSubmission implements Submission {
       return;
     }
     if (!this.opened) {
+      if (!this.carrier.admit(this.session)) {
+        this.waiting.push(message);
+        return;
+      }
       this.opened = true;
       this.carrier.send({ type: "open", session: this.session, key: this.key, bulk: this.bulk });
     }

@@ -1,7 +1,8 @@
 /**
  * The SMTP server as a long-lived process: accepts, counts, gives each connection a session, and
  * drains at the end. Connections above control/concurrencyincoming (100), or above
- * control/concurrencyperip (half of it) from one address that is not this machine, get 421.
+ * control/concurrencyperip (half of it) from one address that is not this machine, get 421. Rules
+ * of tcprules in control/tcp.smtp.cdb deny clients and give them RELAYCLIENT and other variables.
  */
 import { createServer, type ListenOptions, type Server, type Socket } from "node:net";
 import { errorText } from "../../lib/errors.ts";
@@ -10,7 +11,8 @@ import type { QueueDoor } from "../../lib/queue-door.ts";
 import { Connection, turnAway } from "./connection.ts";
 import { LocalAddresses } from "./policy.ts";
 import { reply } from "./reply.ts";
-import { type Settings, SettingsReader } from "./settings.ts";
+import { type Settings, SettingsReader, settingsFor } from "./settings.ts";
+import { findTcpRule, type TcpRule } from "./tcp-rules.ts";
 
 /** How long a running message may take at shutdown. */
 const DRAIN_MS = 3000;
@@ -21,7 +23,8 @@ const BACKLOG = 511;
 export interface ListenerOptions {
   readonly home: string;
   readonly env: Environment;
-  readonly queue: () => QueueDoor | undefined;
+  /** The queue for one client, whose variables may name another one. */
+  readonly queue: (env: Environment) => QueueDoor | undefined;
   /** One line for the log, without LF. */
   readonly log: (line: string) => void;
   readonly now?: () => Date;
@@ -102,11 +105,16 @@ export class SmtpListener {
       turnAway(socket, refusal ?? reply.noControls);
       return;
     }
+    const rule = this.ruleFor(settings, ip);
+    if (!rule || rule.isDenied) {
+      socket.destroy();
+      return;
+    }
     const connection = new Connection(socket, {
-      settings,
+      settings: settingsFor(settings, rule.env),
       localIpHost: this.addresses.hostFor(settings),
       peer: { remoteIp: ip, local: settings.me ?? socket.localAddress },
-      queue: this.options.queue,
+      queue: () => this.options.queue({ ...rule.env, TCPREMOTEIP: ip }),
       now: this.options.now ?? (() => new Date()),
       warn: (text) => this.warn(text),
     });
@@ -126,6 +134,16 @@ export class SmtpListener {
       return this.settings.read(Date.now());
     } catch (error) {
       this.warn(errorText(error));
+      return undefined;
+    }
+  }
+
+  /** Undefined when the rules cannot be read: then nobody is let in, as with tcpserver. */
+  private ruleFor(settings: Settings, ip: string): TcpRule | undefined {
+    try {
+      return findTcpRule(settings.tcpRules, ip);
+    } catch (error) {
+      this.warn(`unable to read control/tcp.smtp.cdb: ${errorText(error)}`);
       return undefined;
     }
   }

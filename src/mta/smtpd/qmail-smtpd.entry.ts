@@ -3,6 +3,7 @@
  * the descriptors named in `start`. Signals meant for the service go to qmail-start, which says
  * `stop`; a closed control channel means that it died, and we follow.
  */
+import { spawn } from "node:child_process";
 import { Socket } from "node:net";
 import { join } from "node:path";
 import { errorText } from "../../lib/errors.ts";
@@ -13,6 +14,7 @@ import {
   readControl,
   writeControl,
 } from "../channel/messages.ts";
+import { ProgramQueue } from "../inject/program-queue.ts";
 import { SmtpListener } from "./listener.ts";
 import { QueueLink } from "./queue-link.ts";
 
@@ -34,7 +36,13 @@ async function serve(start: ControlMessage & { type: "start" }): Promise<void> {
   listener = new SmtpListener({
     home: start.home,
     env: process.env,
-    queue: () => queue.door,
+    queue(client) {
+      // Somebody's qmail-queue, for all clients or by tcp.smtp.cdb: content filters live there.
+      const env = { ...process.env, ...client };
+      const program = env.QMAILQUEUE;
+      if (!program) return queue.door;
+      return new ProgramQueue(program, start.home, env, async () => spawn);
+    },
     log,
   });
   await queue.start();

@@ -22,7 +22,8 @@
  * FILES        control/me, control/smtpgreeting (me), control/localiphost (me),
  *              control/timeoutsmtpd (1200), control/rcpthosts, control/morercpthosts.cdb,
  *              control/badmailfrom, control/databytes (0: no limit). The listener also reads
- *              control/concurrencyincoming (100) and control/concurrencyperip (half of it).
+ *              control/concurrencyincoming (100), control/concurrencyperip (half of it) and
+ *              control/tcp.smtp.cdb, made by tcprules: who is denied, and variables by address.
  * EXIT CODES   0 the client said QUIT. 1 anything else. 100 wrong use.
  * STANDARDS    RFC 5321 (SMTP), RFC 1870 (SIZE), RFC 2920 (PIPELINING), RFC 6152 (8BITMIME)
  * BUGS         Replies carry enhanced codes at their end, as qmail's do, so ENHANCEDSTATUSCODES is

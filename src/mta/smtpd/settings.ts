@@ -27,6 +27,24 @@ export interface Settings {
   readonly relayClient: string | undefined;
   readonly concurrency: number;
   readonly concurrencyPerAddress: number;
+  /** What tcprules says about clients of the listener. */
+  readonly tcpRules: Cdb | undefined;
+}
+
+/** What a variable of the client changes; a client of tcpserver has them in its environment. */
+export function settingsFor(settings: Settings, env: Environment): Settings {
+  const { DATABYTES, RELAYCLIENT } = env;
+  if (DATABYTES === undefined && RELAYCLIENT === undefined) return settings;
+  return {
+    ...settings,
+    databytes: DATABYTES === undefined ? settings.databytes : leadingNumber(DATABYTES),
+    relayClient: RELAYCLIENT ?? settings.relayClient,
+  };
+}
+
+/** DATABYTES without leading digits is 0: no limit. */
+function leadingNumber(text: string): number {
+  return Number(/^\d*/.exec(text)?.[0] ?? 0);
 }
 
 const files = [
@@ -40,6 +58,7 @@ const files = [
   "databytes",
   "concurrencyincoming",
   "concurrencyperip",
+  "tcp.smtp.cdb",
 ];
 
 /** Looks at the files allowed in one period of REST_MS; more connections share the last look. */
@@ -115,7 +134,7 @@ export function loadSettings(
     throw new TemporaryError("control/me and control/smtpgreeting are missing (#4.3.0)");
   }
   const concurrency = control.number("concurrencyincoming", 100);
-  return {
+  const settings: Settings = {
     greeting: printable(greeting),
     me,
     localIpHost: control.line("localiphost") ?? me,
@@ -123,14 +142,13 @@ export function loadSettings(
     rcptHosts: control.set("rcpthosts"),
     moreRcptHosts: optionalCdb(join(home, "control", "morercpthosts.cdb"), openCdb),
     badMailFrom: control.set("badmailfrom") ?? new Set<string>(),
-    databytes:
-      env.DATABYTES === undefined
-        ? control.number("databytes", 0)
-        : Number(/^\d*/.exec(env.DATABYTES)?.[0] ?? 0),
-    relayClient: env.RELAYCLIENT,
+    databytes: control.number("databytes", 0),
+    relayClient: undefined,
     concurrency,
     concurrencyPerAddress: control.number("concurrencyperip", Math.max(1, concurrency >> 1)),
+    tcpRules: optionalCdb(join(home, "control", "tcp.smtp.cdb"), openCdb),
   };
+  return settingsFor(settings, env);
 }
 
 /** The greeting stands in replies: one line of ASCII. */

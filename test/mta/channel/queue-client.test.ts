@@ -134,6 +134,27 @@ test("commit() rejects with the verdict of the queue", async () => {
   await expect(temporary.commit()).rejects.toThrow(TemporaryError);
 });
 
+test("open() of 3,000 messages at once keeps to what the server takes from one client", async () => {
+  const { queue, client } = await start();
+  let most = 0;
+  queue.script.verdict = (mail) => {
+    most = Math.max(most, mail.session);
+    return undefined;
+  };
+  const ends = Array.from({ length: 3000 }, () => {
+    const mail = client.open();
+    mail.put("x\n");
+    mail.from("");
+    mail.to("a@x");
+    return mail.commit();
+  });
+  await queue.until(() => queue.mails.length > 0);
+  expect(queue.log.filter((m) => m.type === "open").length).toBeLessThanOrEqual(1024);
+  await Promise.all(ends);
+  expect(queue.mails).toHaveLength(3000);
+  expect(most).toBe(3000);
+});
+
 test("a refusal before the commit ends the session; later calls are harmless", async () => {
   const { queue, client } = await start({ autoCredit: false });
   const mail = client.open();

@@ -31,7 +31,7 @@ afterAll(removeHomes);
 
 /** A home whose `qq` appends envelope and message to `got`, or exits with the code in `exit`. */
 function homeWithQueue(): string {
-  const home = makeHome();
+  const home = makeHome({}, "queue");
   writeFileSync(
     join(home, "qq"),
     `#!/bin/sh\nif test -f exit; then exit "$(cat exit)"; fi\nexec 5<&1\n(cat; printf '\\n--\\n'; cat <&5 | tr '\\0' '|'; printf '\\n==\\n') >> got\n`,
@@ -116,8 +116,10 @@ describe("the listener process", () => {
     exited: Promise<number | null>;
   }
 
-  async function start(): Promise<Listening> {
-    const home = makeHome({}, "queue");
+  async function start(
+    home = makeHome({}, "queue"),
+    env: Record<string, string> = {},
+  ): Promise<Listening> {
     const capability = Buffer.alloc(32, 3);
     const queue = await FakeQueue.start({ capability }, join(home, "queue", "intake"));
     const server = await new Promise<Server>((resolve) => {
@@ -127,6 +129,7 @@ describe("the listener process", () => {
     // biome-ignore lint/style/noNonNullAssertion: a listening server has a handle
     const { fd } = (server as Server & { _handle?: { fd: number } })._handle!;
     const child = spawn("node", [join(root, "dist", "qmail-smtpd.entry.js")], {
+      env: { ...process.env, ...env },
       stdio: ["ignore", "inherit", "inherit", "pipe", fd],
     });
     server.close(); // the child's copy goes on listening
@@ -188,6 +191,20 @@ s.quit()
     expect(queue.mails[1]?.body.toString()).toMatch(/\nline\n\.dot\nx{60}\n$/);
     control.send({ type: "stop" });
     expect(await exited).toBe(0);
+  });
+
+  test("runs the program in QMAILQUEUE instead of the queue", async () => {
+    const home = homeWithQueue();
+    const { queue, port } = await start(home, { QMAILQUEUE: join(home, "qq") });
+    const c = new Client(port);
+    await c.expect("220 ");
+    c.send("MAIL FROM:<a@x>\r\nRCPT TO:<u@test.example>\r\nDATA\r\n");
+    await c.expect("250 ok", "250 ok", "354 ");
+    c.send("filtered\r\n.\r\nQUIT\r\n");
+    await c.expect("250 ok ", "221 ");
+    await c.closed();
+    expect(readFileSync(join(home, "got"), "utf8")).toContain("filtered\n\n--\nFa@x|Tu@test");
+    expect(queue.mails).toHaveLength(0);
   });
 
   test("ends when the control channel closes", async () => {

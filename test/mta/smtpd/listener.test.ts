@@ -1,4 +1,5 @@
-import { writeFileSync } from "node:fs";
+import { execFileSync } from "node:child_process";
+import { existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, afterEach, describe, expect, test } from "vitest";
 import type { Environment } from "../../../src/lib/program.ts";
@@ -266,6 +267,32 @@ describe("SmtpListener", () => {
     await old.expect("250 ok", "553 ");
     expect(log.filter((line) => line.includes("control/rcpthosts is missing"))).toHaveLength(1);
   });
+
+  test.skipIf(!existsSync("/usr/bin/tcprules"))(
+    "tcp.smtp.cdb as tcprules makes it: relay by prefix, databytes, denied by address",
+    async () => {
+      const { home, port, listener } = await start();
+      const rules = (text: string): void => {
+        execFileSync("tcprules", [join(home, "control", "tcp.smtp.cdb"), join(home, "tmp")], {
+          input: text,
+        });
+      };
+      rules('127.:allow,RELAYCLIENT="@gw.example",DATABYTES="99"\n:deny\n');
+      const c = client(port);
+      await c.expect("220 ");
+      c.send("EHLO x\r\nMAIL FROM:<>\r\nRCPT TO:<u@any.example>\r\n");
+      expect(await c.reply()).toContain("250-SIZE 99\r\n");
+      await c.expect("250 ok", "250 ok");
+      rules('127.0.0.1:deny\n127.:allow,RELAYCLIENT=""\n');
+      await client(port).closed();
+      const server = await listener.listen({ port: 0, host: "127.0.0.2" });
+      const other = new Client(portOf(server), "127.0.0.2", "127.0.0.2");
+      cleanups.push(() => void other.socket.destroy());
+      await other.expect("220 ");
+      other.send("MAIL FROM:<>\r\nRCPT TO:<u@any.example>\r\n");
+      await other.expect("250 ok", "250 ok");
+    },
+  );
 
   test("without me and smtpgreeting every connection gets 421", async () => {
     const { port } = await start({ me: undefined });

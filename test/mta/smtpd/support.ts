@@ -148,8 +148,8 @@ export class Client {
   private ended = false;
   private wake: (() => void) | undefined;
 
-  constructor(port: number) {
-    this.socket = connect(port, "127.0.0.1");
+  constructor(port: number, host = "127.0.0.1", localAddress = "127.0.0.1") {
+    this.socket = connect({ port, host, localAddress });
     this.socket.setNoDelay(true);
     this.socket.on("data", (chunk: Buffer) => {
       this.input += chunk.toString("latin1");
