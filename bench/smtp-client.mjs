@@ -116,10 +116,9 @@ try {
         let left = count;
         engine.deliver(
           {
-            host: "example.net",
+            sites: [{ host: "example.net", deliveries: list }],
             sender: "list-return-17-@bench.example-@[]",
             verp: true,
-            deliveries: list,
             body,
           },
           (_tag, outcome) => {

@@ -78,11 +78,19 @@ export function deliver(engine: Engine, work: Sending): Promise<Outcome[]> {
     let left = work.to.length;
     engine.deliver(
       {
-        host,
+        sites: [
+          {
+            host,
+            deliveries: work.to.map((address, tag) => ({
+              original: address,
+              routed: address,
+              tag,
+            })),
+          },
+        ],
         sender,
         verp: true,
         body: work.body ?? memoryBody(Buffer.from(message)),
-        deliveries: work.to.map((address, tag) => ({ original: address, routed: address, tag })),
       },
       (tag, outcome) => {
         if (outcomes[tag]) reject(new Error(`${work.to[tag]} was settled twice`));

@@ -7,12 +7,8 @@ import { expandVerp, verpTemplate } from "../../lib/address.ts";
 import type { DnsResolver } from "../../lib/dns.ts";
 import { TemporaryError } from "../../lib/errors.ts";
 import type { RemoteControls } from "./controls.ts";
-import {
-  type Destination,
-  findDestination,
-  type NoDestination,
-  type OwnAddressTest,
-} from "./mx.ts";
+import { DestinationCache, type Found } from "./destination-cache.ts";
+import type { Destination, NoDestination, OwnAddressTest } from "./mx.ts";
 import { Pool, type PoolLimits } from "./pool.ts";
 import type { TimeoutFile } from "./tcpto.ts";
 import { Job, type Outcome, type SettledHandler, Transaction } from "./transaction.ts";
@@ -27,13 +23,17 @@ export interface Delivery {
   readonly tag: number;
 }
 
-export interface Work {
+export interface Site {
   /** Lower case, A-labels; decides the route. */
   readonly host: string;
+  readonly deliveries: readonly Delivery[];
+}
+
+export interface Work {
+  readonly sites: readonly Site[];
   readonly sender: string;
   /** Whether `sender` may be a VERP template, to be expanded per recipient. */
   readonly verp: boolean;
-  readonly deliveries: readonly Delivery[];
   readonly body: WireBody;
 }
 
@@ -64,14 +64,6 @@ export interface EngineOptions {
   readonly random: () => number;
 }
 
-interface Found {
-  readonly answer: Promise<Destination | NoDestination>;
-  until: number;
-}
-
-const FOUND_SECONDS = 60;
-const SOFT_SECONDS = 10;
-const MOST_FOUND = 20000;
 const MOST_POOLS = 2000;
 
 const stopped: Outcome = { verdict: "Z", text: "Stopped before this delivery ended. (#4.3.0)\n" };
@@ -81,45 +73,90 @@ const badAddress: Outcome = {
   text: "Sorry, I can't write that address in an SMTP command. (#5.1.3)\n",
 };
 
+interface Group {
+  readonly destination: Destination;
+  readonly deliveries: Delivery[];
+}
+
+function append(groups: Map<Found, Delivery[]>, found: Found, more: readonly Delivery[]): void {
+  const list = groups.get(found);
+  if (list) list.push(...more);
+  else groups.set(found, [...more]);
+}
+
+/** `why`: a temporary text, or a verdict. */
+function refuse(
+  deliveries: readonly Delivery[],
+  why: string | NoDestination,
+  settled: SettledHandler,
+): void {
+  const outcome: Outcome = typeof why === "string" ? { verdict: "Z", text: why } : why;
+  for (const { tag } of deliveries) settled(tag, outcome);
+}
+
 export class Engine {
   private readonly options: EngineOptions;
-  private readonly found = new Map<string, Found>();
+  private readonly destinations: DestinationCache;
   private readonly pools = new Map<string, Pool>();
   private controls: RemoteControls | undefined;
   private closed: Outcome | undefined;
 
   constructor(options: EngineOptions) {
     this.options = options;
+    const { resolver, isOwn, now } = options;
+    this.destinations = new DestinationCache({ resolver, isOwn }, now);
   }
 
   /** Every delivery is settled once, later or now. */
   deliver(work: Work, settled: SettledHandler): void {
-    const job = new Job(work.body, settled);
-    const transactions = this.transactionsOf(work, job, settled);
-    if (transactions.length === 0) return;
-    job.fill(transactions);
-    if (this.closed) {
-      job.giveUp(this.closed);
-      return;
-    }
     let controls: RemoteControls;
     try {
       controls = this.currentControls();
     } catch (error) {
       const known = error instanceof TemporaryError;
       const text = known ? error.message : "Unable to read control files. (#4.3.0)";
-      job.giveUp({ verdict: "Z", text: `${text}\n` });
+      for (const { deliveries } of work.sites) refuse(deliveries, `${text}\n`, settled);
       return;
     }
-    this.lookUp(work.host, controls).then(
-      (answer) => {
-        if ("verdict" in answer) job.giveUp({ verdict: answer.verdict, text: answer.text });
-        else if (this.closed) job.giveUp(this.closed);
-        else this.poolOf(answer).add(job);
-      },
-      () =>
-        job.giveUp({ verdict: "Z", text: "System resources temporarily unavailable. (#4.3.0)\n" }),
-    );
+    const waiting = new Map<Found, Delivery[]>();
+    const ready = new Map<string, Group>();
+    for (const { host, deliveries } of work.sites) {
+      const found = this.destinations.find(host, controls);
+      if (!found.value) append(waiting, found, deliveries);
+      else if ("verdict" in found.value) refuse(deliveries, found.value, settled);
+      else {
+        const { key } = found.value;
+        const group = ready.get(key);
+        if (group) group.deliveries.push(...deliveries);
+        else ready.set(key, { destination: found.value, deliveries: [...deliveries] });
+      }
+    }
+    for (const { destination, deliveries } of ready.values()) {
+      this.start(work, destination, deliveries, settled);
+    }
+    for (const [found, deliveries] of waiting) {
+      found.answer.then(
+        (value) => {
+          if ("verdict" in value) refuse(deliveries, value, settled);
+          else this.start(work, value, deliveries, settled);
+        },
+        () => refuse(deliveries, "System resources temporarily unavailable. (#4.3.0)\n", settled),
+      );
+    }
+  }
+
+  /** What goes to one destination is one job, whatever the hosts: it shares a connection. */
+  private start(
+    work: Work,
+    destination: Destination,
+    deliveries: readonly Delivery[],
+    settled: SettledHandler,
+  ): void {
+    const job = new Job(work.body, settled);
+    job.fill(this.transactionsOf(work, deliveries, job, settled));
+    if (job.empty) return;
+    if (this.closed) job.giveUp(this.closed);
+    else this.poolOf(destination).add(job);
   }
 
   /** Nothing new; what runs is broken off with a temporary outcome. */
@@ -134,11 +171,16 @@ export class Engine {
 
   // ---- from a slot to transactions ------------------------------------------------------------
 
-  private transactionsOf(work: Work, job: Job, settled: SettledHandler): Transaction[] {
+  private transactionsOf(
+    work: Work,
+    deliveries: readonly Delivery[],
+    job: Job,
+    settled: SettledHandler,
+  ): Transaction[] {
     const verp = work.verp && verpTemplate(work.sender) !== undefined;
     const shared = verp ? undefined : wireAddress(work.sender);
     const transactions: Transaction[] = [];
-    for (const delivery of work.deliveries) {
+    for (const delivery of deliveries) {
       const sender = verp ? wireAddress(expandVerp(work.sender, delivery.original)) : shared;
       const address = wireAddress(delivery.routed);
       if (!sender || !address) {
@@ -168,36 +210,11 @@ export class Engine {
     const controls = this.options.controls();
     if (controls !== this.controls) {
       this.controls = controls;
-      this.found.clear();
+      this.destinations.clear();
       for (const pool of [...this.pools.values()]) pool.retire();
       this.pools.clear();
     }
     return controls;
-  }
-
-  private lookUp(host: string, controls: RemoteControls): Promise<Destination | NoDestination> {
-    const now = this.options.now();
-    const known = this.found.get(host);
-    if (known && now < known.until) return known.answer;
-    const answer = findDestination(host, {
-      resolver: this.options.resolver,
-      isOwn: this.options.isOwn,
-      routes: controls.routes,
-    });
-    const entry: Found = { answer, until: now + FOUND_SECONDS * 1000 };
-    this.found.delete(host);
-    if (this.found.size >= MOST_FOUND) {
-      const [oldest] = this.found.keys();
-      if (oldest !== undefined) this.found.delete(oldest);
-    }
-    this.found.set(host, entry);
-    const shorten = (): void => {
-      entry.until = Math.min(entry.until, this.options.now() + SOFT_SECONDS * 1000);
-    };
-    answer.then((result) => {
-      if ("verdict" in result && result.verdict === "Z") shorten();
-    }, shorten);
-    return answer;
   }
 
   private poolOf(destination: Destination): Pool {

@@ -83,7 +83,7 @@ async function send(
         once: true,
       });
       engine.deliver(
-        { host: hostOf(`@${to}`), sender, verp: false, deliveries, body },
+        { sites: [{ host: hostOf(`@${to}`), deliveries }], sender, verp: false, body },
         (tag, outcome) => {
           outcomes[tag] = outcome;
           if (--left === 0) resolve();

@@ -138,14 +138,11 @@ export class Rspawn {
       this.report(delivery, outcome);
       if (--left === 0) body.release();
     };
-    for (const [host, deliveries] of byHost(slot)) {
-      if (host === "") for (const one of deliveries) settled(one.tag, noHost);
-      else
-        this.options.engine.deliver(
-          { host, sender: slot.sender, verp: true, deliveries, body },
-          settled,
-        );
-    }
+    const hosts = byHost(slot);
+    for (const one of hosts.get("") ?? []) settled(one.tag, noHost);
+    hosts.delete("");
+    const sites = [...hosts].map(([host, deliveries]) => ({ host, deliveries }));
+    this.options.engine.deliver({ sites, sender: slot.sender, verp: true, body }, settled);
   }
 
   /** One program after the other: a slot is one delivery's worth of load. */

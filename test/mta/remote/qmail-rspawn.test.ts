@@ -87,6 +87,16 @@ describe("qmail-rspawn", () => {
     });
   });
 
+  it("puts recipients at many hosts behind one relay in one transaction", async () => {
+    await begin();
+    queue.small(1, Buffer.from("x\n"));
+    const list = Array.from({ length: 100 }, (_, at) => `r${at}@h${at % 40}.example`);
+    queue.slot(1, 1, "a@me.example", list);
+    await queue.until(allOf(1, 100));
+    expect(sink.connections).toBe(1);
+    expect(sink.messages.map((m) => m.recipients.length)).toEqual([100]);
+  });
+
   it("fetches a large body once for all slots, in a file without a name", async () => {
     await begin();
     const body = Buffer.from(`Subject: big\n\n${`${"x".repeat(60)}\n.\n`.repeat(20000)}`);

@@ -1,0 +1,61 @@
+/**
+ * Destinations by host, for a minute; temporary answers for less. Hosts with the same smtproutes
+ * relay are one entry: a site that sends everything to one server looks it up once.
+ */
+import type { RemoteControls } from "./controls.ts";
+import { type Destination, findDestination, type HostSelection, type NoDestination } from "./mx.ts";
+import { findRoute } from "./smtp-route.ts";
+
+export interface Found {
+  readonly answer: Promise<Destination | NoDestination>;
+  /** Once it is known. */
+  value: Destination | NoDestination | undefined;
+  /** Milliseconds since the epoch. */
+  until: number;
+}
+
+const FOUND_MS = 60_000;
+const SOFT_MS = 10_000;
+const MOST_ENTRIES = 20_000;
+
+export class DestinationCache {
+  private readonly selection: Omit<HostSelection, "routes">;
+  private readonly now: () => number;
+  private readonly entries = new Map<string, Found>();
+
+  constructor(selection: Omit<HostSelection, "routes">, now: () => number) {
+    this.selection = selection;
+    this.now = now;
+  }
+
+  clear(): void {
+    this.entries.clear();
+  }
+
+  /** The answer rejects when something broke; the next call after a moment looks anew. */
+  find(host: string, { routes }: RemoteControls): Found {
+    const route = findRoute(routes, host);
+    const { user = "", password = "" } = route?.credentials ?? {};
+    const key = route ? ["", route.relay, route.port, user, password].join("\0") : host;
+    const now = this.now();
+    const known = this.entries.get(key);
+    if (known && now < known.until) return known;
+    const { resolver, isOwn } = this.selection;
+    const answer = findDestination(host, { resolver, isOwn, routes });
+    const entry: Found = { answer, value: undefined, until: now + FOUND_MS };
+    const soon = (): void => {
+      entry.until = Math.min(entry.until, this.now() + SOFT_MS);
+    };
+    answer.then((value) => {
+      entry.value = value;
+      if ("verdict" in value && value.verdict === "Z") soon();
+    }, soon);
+    this.entries.delete(key);
+    if (this.entries.size >= MOST_ENTRIES) {
+      const [oldest] = this.entries.keys();
+      if (oldest !== undefined) this.entries.delete(oldest);
+    }
+    this.entries.set(key, entry);
+    return entry;
+  }
+}
