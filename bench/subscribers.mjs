@@ -4,7 +4,7 @@
  * Usage: node bench/subscribers.mjs [number] [std]
  */
 import { execFileSync, spawnSync } from "node:child_process";
-import { createWriteStream, mkdtempSync, openSync, rmSync, statSync } from "node:fs";
+import { chmodSync, createWriteStream, mkdtempSync, openSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
@@ -14,6 +14,7 @@ const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const number = Number(process.argv[2] ?? 1_000_000);
 const store = process.argv[3] === "std" ? ["-6", "std"] : [];
 const home = mkdtempSync(join(tmpdir(), "ezqmail-bench-"));
+chmodSync(home, 0o755); // as root the list goes to another uid, which has to get there
 const dir = join(home, "list");
 const file = join(home, "people");
 const command = (name) => join(root, "bin", name);

@@ -32,7 +32,7 @@ class HashFile {
   private index: Map<string, string> | undefined;
 
   constructor(dir: string, slot: number) {
-    this.path = join(dir, String.fromCharCode(64 + slot));
+    this.path = join(dir, fileName(slot));
     this.records = readRecords(this.path);
   }
 
@@ -65,19 +65,39 @@ class HashFile {
   }
 }
 
-/** Records of a file; a missing file has none. A last record without its NUL counts. */
-function readRecords(path: string): string[] {
+/** Content as a binary string; a missing file is empty. */
+function readBytes(path: string): string {
   try {
-    const records = readFileSync(path, "latin1").split("\0");
-    if (records.at(-1) === "") records.pop();
-    return records;
+    return readFileSync(path, "latin1");
   } catch (error) {
-    if (isErrno(error, "ENOENT", "ENOTDIR")) return [];
+    if (isErrno(error, "ENOENT", "ENOTDIR")) return "";
     throw new TemporaryError(`Unable to read ${path}: ${errorText(error)}. (#4.3.0)`, {
       cause: error,
     });
   }
 }
+
+/** Records of a file. A last record without its NUL counts. */
+function readRecords(path: string): string[] {
+  const records = readBytes(path).split("\0");
+  if (records.at(-1) === "") records.pop();
+  return records;
+}
+
+/** The record equal to this one without case, without taking the file apart: one look-up reads up to 8 files. */
+function findRecord(content: string, record: string): string | undefined {
+  const text = `\0${content}\0`;
+  // toLowerCase keeps the length of a binary string but folds beyond ASCII, so a hit is only a candidate.
+  const lower = text.toLowerCase();
+  const wanted = `\0${record.toLowerCase()}\0`;
+  for (let at = lower.indexOf(wanted); at >= 0; at = lower.indexOf(wanted, at + 1)) {
+    const found = text.slice(at + 1, at + 1 + record.length);
+    if (asciiLower(found) === asciiLower(record)) return found;
+  }
+  return undefined;
+}
+
+const fileName = (slot: number): string => String.fromCharCode(64 + slot);
 
 /** Address of a record; undefined when it is damaged. */
 function addressOf(record: string): string | undefined {
@@ -98,9 +118,8 @@ export class StdDb implements SubscriberDb {
 
   async has(address: string): Promise<string | undefined> {
     for (const wanted of [address, wildcardOf(address)]) {
-      const record = recordOf(wanted);
       for (const slot of recordSlots(wanted)) {
-        const found = new HashFile(this.dir, slot).find(record);
+        const found = findRecord(readBytes(join(this.dir, fileName(slot))), recordOf(wanted));
         if (found !== undefined) return addressOf(found);
       }
     }
@@ -145,7 +164,7 @@ export class StdDb implements SubscriberDb {
 
   async *each(range: HashRange = { low: 0, high: slots - 1 }): AsyncIterable<string[]> {
     for (let slot = range.low; slot <= Math.min(range.high, slots - 1); slot++) {
-      const records = readRecords(join(this.dir, String.fromCharCode(64 + slot)));
+      const records = readRecords(join(this.dir, fileName(slot)));
       for (let at = 0; at < records.length; at += batchSize) {
         const addresses = records.slice(at, at + batchSize).map(addressOf);
         yield addresses.filter((address) => address !== undefined);
