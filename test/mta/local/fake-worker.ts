@@ -1,0 +1,35 @@
+/** Stands for a local worker: does what the local part of each delivery says. */
+import { Socket } from "node:net";
+import { Channel } from "../../../src/mta/channel/channel.ts";
+import { readWorker, type WorkerMessage, writeWorker } from "../../../src/mta/channel/messages.ts";
+
+const channel: Channel<WorkerMessage, WorkerMessage> = new Channel(
+  new Socket({ fd: 3, readable: true, writable: true }),
+  writeWorker,
+  readWorker,
+  {
+    message(message) {
+      if (message.type === "welcome") channel.send({ type: "ready" });
+      if (message.type === "stop") process.exit(0);
+      if (message.type !== "run") return;
+      const { delivery, local, asCommand } = message;
+      if (local === "hang" || local === "crash") channel.send({ type: "exclusive", delivery });
+      channel.flush();
+      if (asCommand) report(delivery, "as command");
+      else if (local === "crash") process.exit(1);
+      else if (local === "exit-after-report") {
+        report(delivery, "reported");
+        channel.flush();
+        process.exit(0);
+      } else if (local === "garbage") channel.send({ type: "stop" });
+      else if (local !== "hang") report(delivery, `by ${process.pid}`);
+    },
+    closed: () => process.exit(111),
+  },
+);
+
+function report(delivery: number, text: string): void {
+  channel.send({ type: "result", report: { delivery, verdict: "K", text } });
+}
+
+setInterval(() => {}, 1000);

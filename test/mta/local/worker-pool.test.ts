@@ -1,0 +1,180 @@
+/** The pool of qmail-lspawn with processes that misbehave as told. */
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { build } from "esbuild";
+import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
+import type { Report } from "../../../src/mta/channel/messages.ts";
+import { type WorkerLimits, workerLimits } from "../../../src/mta/local/limits.ts";
+import { DELIVERY_SECONDS } from "../../../src/mta/local/worker.ts";
+import { WorkerPool } from "../../../src/mta/local/worker-pool.ts";
+import { root } from "./lspawn-rig.ts";
+
+let dir: string;
+let pool: WorkerPool | undefined;
+let clock = 0;
+let next = 0;
+let wake = (): void => {};
+const reports = new Map<number, Report>();
+const announced: number[] = [];
+
+beforeAll(async () => {
+  dir = mkdtempSync(join(tmpdir(), "pool-"));
+  await build({
+    entryPoints: [join(root, "test/mta/local/fake-worker.ts")],
+    outfile: join(dir, "fake-worker.mjs"),
+    bundle: true,
+    format: "esm",
+    platform: "node",
+  });
+});
+afterAll(() => rmSync(dir, { recursive: true, force: true }));
+afterEach(async () => {
+  pool?.kill();
+  await until(() => pool?.workerPids.length === 0);
+});
+
+async function until(condition: () => boolean): Promise<void> {
+  const deadline = Date.now() + 10_000;
+  while (!condition()) {
+    if (Date.now() > deadline) throw new Error("waited in vain");
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(resolve, 20);
+      wake = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
+  }
+}
+
+function makePool(limits: Partial<WorkerLimits> = {}): WorkerPool {
+  clock = Date.now();
+  reports.clear();
+  announced.length = 0;
+  pool = new WorkerPool({
+    limits: { ...workerLimits, ...limits },
+    start: {
+      node: process.execPath,
+      entry: join(dir, "fake-worker.mjs"),
+      env: {},
+      setsIds: false,
+      welcome: { version: 1, queueHome: dir, root, defaultDelivery: "" },
+    },
+    announce: async (uid) => {
+      announced.push(uid);
+      return Buffer.alloc(32);
+    },
+    report: (report) => {
+      reports.set(report.delivery, report);
+      wake();
+    },
+    now: () => clock,
+  });
+  return pool;
+}
+
+function submit(local: string, uid = 1): number {
+  const delivery = ++next;
+  const user = { user: "u", uid, gid: 1, home: "/h", dash: "-", ext: local };
+  pool?.submit({
+    type: "run",
+    delivery,
+    deliveryKey: `${delivery}.1`,
+    message: 1,
+    token: Buffer.alloc(1),
+    sizeBytes: 1,
+    sender: "",
+    local,
+    host: "h",
+    user,
+    asCommand: false,
+  });
+  return delivery;
+}
+
+async function outcome(delivery: number): Promise<string> {
+  await until(() => reports.has(delivery));
+  const report = reports.get(delivery) as Report;
+  return report.verdict + report.text;
+}
+
+const crashed = "Zqmail-local crashed.\n";
+
+test("a line that killed a worker twice runs as commands from then on", async () => {
+  makePool();
+  expect(await outcome(submit("crash"))).toBe(crashed);
+  expect(await outcome(submit("crash"))).toBe(crashed);
+  expect(await outcome(submit("crash"))).toBe("Kas command");
+  expect(await outcome(submit("other"))).toMatch(/^Kby /);
+});
+
+test("a silent worker is killed and its delivery answered Z", async () => {
+  const made = makePool({ silenceMs: 60_000 });
+  const delivery = submit("hang");
+  await until(() => made.workerPids.length === 1);
+  made.tick();
+  expect(reports.size).toBe(0);
+  // The fake one sends no heartbeat.
+  await until(() => {
+    clock = Date.now() + 61_000;
+    made.tick();
+    return reports.has(delivery);
+  });
+  expect(await outcome(delivery)).toBe(crashed);
+});
+
+test("a delivery over the deadline costs its worker, which the worker's own limit prevents", async () => {
+  const made = makePool({ silenceMs: 1e12, deadlineMs: 60_000 });
+  const delivery = submit("hang");
+  await until(() => {
+    clock += 1000;
+    made.tick();
+    return reports.has(delivery);
+  });
+  expect(await outcome(delivery)).toBe(crashed);
+  expect(workerLimits.deadlineMs).toBeGreaterThan(DELIVERY_SECONDS * 1000);
+});
+
+test("a report sent just before the worker ends is not lost", async () => {
+  const made = makePool();
+  for (let n = 0; n < 5; n++) {
+    expect(await outcome(submit("exit-after-report"))).toBe("Kreported");
+    await until(() => made.workerPids.length === 0);
+  }
+});
+
+test("a worker that says what it may not say is killed", async () => {
+  makePool();
+  expect(await outcome(submit("garbage"))).toBe(crashed);
+});
+
+test("deliveries of one uid share a worker, idle ones are told to leave", async () => {
+  const made = makePool({ idleMs: 1000 });
+  const first = await outcome(submit("a"));
+  expect(await outcome(submit("b"))).toBe(first);
+  expect(announced).toEqual([1]);
+  clock += 2000;
+  made.tick();
+  await until(() => made.workerPids.length === 0);
+});
+
+test("when all places are taken an idle worker makes room for another uid", async () => {
+  const made = makePool({ total: 1 });
+  expect(await outcome(submit("a", 1))).toMatch(/^Kby /);
+  expect(await outcome(submit("a", 2))).toMatch(/^Kby /);
+  expect(await outcome(submit("a", 3))).toMatch(/^Kby /);
+  expect(announced).toEqual([1, 2, 3]);
+  expect(made.workerPids.length).toBeLessThanOrEqual(1);
+});
+
+test("program lines leave one worker of the uid free", async () => {
+  const made = makePool({ perUid: 2 });
+  submit("hang");
+  submit("hang");
+  submit("hang");
+  await until(() => made.workerPids.length >= 1);
+  expect(await outcome(submit("file"))).toMatch(/^Kby /);
+  expect(reports.size).toBe(1);
+  expect(made.pending).toBe(3);
+});
