@@ -2,9 +2,10 @@
  * Handlebars, wrapped: the only file that knows it. Templates are mail bodies written by list owners,
  * so they are untrusted: no escaping (plain text), strict (a misspelt name is an error, not a hole in
  * the text), only `if unless each with`, no partials, no helper that reaches a file. Compiled
- * templates are kept by their source text.
+ * templates are kept by their source text. Loaded with the first template: most programs need none.
  */
-import Handlebars from "handlebars";
+import { createRequire } from "node:module";
+import type Handlebars from "handlebars";
 import { TemporaryError } from "./errors.ts";
 
 export type TemplateValue = string | number | boolean | undefined | TemplateContext;
@@ -13,8 +14,15 @@ export interface TemplateContext {
   readonly [name: string]: TemplateValue;
 }
 
-const engine = Handlebars.create();
-for (const name of ["log", "lookup"]) engine.unregisterHelper(name);
+let engine: typeof Handlebars | undefined;
+
+function loadEngine(): typeof Handlebars {
+  if (engine) return engine;
+  const library: typeof Handlebars = createRequire(import.meta.url)("handlebars");
+  engine = library.create();
+  for (const name of ["log", "lookup"]) engine.unregisterHelper(name);
+  return engine;
+}
 
 const keep = 200;
 const compiled = new Map<string, Handlebars.TemplateDelegate<TemplateContext>>();
@@ -32,7 +40,7 @@ export function renderTemplate(source: string, context: TemplateContext): string
 function compile(source: string): Handlebars.TemplateDelegate<TemplateContext> {
   const known = compiled.get(source);
   if (known) return known;
-  const made = engine.compile<TemplateContext>(source, {
+  const made = loadEngine().compile<TemplateContext>(source, {
     noEscape: true,
     strict: true,
     knownHelpersOnly: true,

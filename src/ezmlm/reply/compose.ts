@@ -88,12 +88,18 @@ async function writeMessage(out: Submission, list: ReplyList, mail: ReplyMail): 
   const copy = mail.request ? await copyHead(mail.request) : undefined;
   const boundary = boundaryFor(mail.header);
   const text = encodeText(list, mail.text, isMultipart);
+  // A copied header may hold raw bytes even where our own text is ASCII.
+  const is8bit = text.fields.length === 1 && copy !== undefined && copy.some((byte) => byte > 127);
   const mime = isMultipart
     ? [
         makeField("MIME-Version", "1.0"),
         makeField("Content-Type", `multipart/mixed; boundary=${boundary}`),
       ]
-    : [makeField("MIME-Version", "1.0"), ...text.fields];
+    : [
+        makeField("MIME-Version", "1.0"),
+        ...text.fields,
+        ...(is8bit ? [makeField("Content-Transfer-Encoding", "8bit")] : []),
+      ];
   out.put(headerBytes([...withAutoSubmitted(mail.header), ...mime, ...(mail.tail ?? [])]));
   out.put("\n");
   if (isMultipart) {
