@@ -41,6 +41,7 @@ export const programs: Readonly<Record<string, Load>> = {
   "qmail-getpw": async () => (await import("./mta/local/qmail-getpw.ts")).qmailGetpw,
   "qmail-inject": async () => (await import("./mta/inject/qmail-inject.ts")).qmailInject,
   "qmail-local": async () => (await import("./mta/local/qmail-local.ts")).qmailLocal,
+  "qmail-newmrh": async () => (await import("./mta/smtpd/qmail-newmrh.ts")).qmailNewmrh,
   "qmail-newu": async () => (await import("./mta/local/qmail-newu.ts")).qmailNewu,
   "qmail-qread": async () => (await import("./mta/tools/qmail-qread.ts")).qmailQread,
   "qmail-qstat": async () => (await import("./mta/tools/qmail-qstat.ts")).qmailQstat,

@@ -1,6 +1,6 @@
 /** The built programs: under a real tcpserver, and the listener as a child with inherited sockets. */
 import { type ChildProcess, execFile, spawn } from "node:child_process";
-import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer, type Server, type Socket } from "node:net";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -104,6 +104,23 @@ describe.skipIf(!hasTcpserver)("qmail-smtpd under tcpserver", () => {
     early.send("HELO x\r\n");
     await early.expect("554 ");
     await early.closed();
+  });
+});
+
+test("qmail-newmrh makes a morercpthosts.cdb that qmail-smtpd obeys", async () => {
+  const home = makeHome({ morercpthosts: "# more\nMore.example  \n\n.sub.more\n" });
+  const env = { ...process.env, QMAILHOME: home };
+  await run(join(root, "bin", "qmail-newmrh"), [], { env });
+  const talk = run(program, [], { env });
+  talk.child.stdin?.end(
+    "MAIL\nRCPT TO:<a@more.example>\nRCPT TO:<a@x.sub.more>\nRCPT TO:<a@sub.more>\nQUIT\n",
+  );
+  const codes = (await talk).stdout.split("\r\n").map((line) => line.slice(0, 3));
+  expect(codes).toEqual(["220", "250", "250", "250", "553", "221", ""]);
+  rmSync(join(home, "control", "morercpthosts"));
+  await expect(run(join(root, "bin", "qmail-newmrh"), [], { env })).rejects.toMatchObject({
+    code: 111,
+    stderr: expect.stringContaining("unable to read control/morercpthosts"),
   });
 });
 
