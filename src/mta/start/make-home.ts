@@ -7,9 +7,11 @@ import {
   chmodSync,
   chownSync,
   existsSync,
+  lchownSync,
   lstatSync,
   mkdirSync,
   renameSync,
+  statSync,
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
@@ -34,6 +36,21 @@ export class HomeMaker {
 
   directory(name: string, mode: number, owner: Owner): void {
     this.makeDirectory(join(this.home, name), mode, owner, name);
+  }
+
+  /** Lets everybody pass through a directory: the queue of an older qmail is 0750. */
+  passage(name: string): void {
+    const path = join(this.home, name);
+    const { mode } = statSync(path);
+    if ((mode & 0o011) !== 0o011) chmodSync(path, (mode & 0o7777) | 0o011);
+  }
+
+  /** Gives a file to somebody, if it is there: qmail-send of an older qmail was another account. */
+  give(name: string, owner: Owner): void {
+    const path = join(this.home, name);
+    if (this.mayChown && lstatSync(path, { throwIfNoEntry: false })) {
+      lchownSync(path, owner.uid, owner.gid);
+    }
   }
 
   /** A directory that is not part of the home. */
@@ -70,7 +87,10 @@ export class HomeMaker {
   fifo(name: string, mode: number, owner: Owner): void {
     const path = join(this.home, name);
     const found = lstatSync(path, { throwIfNoEntry: false });
-    if (found?.isFIFO()) return;
+    if (found?.isFIFO()) {
+      this.give(name, owner);
+      return;
+    }
     if (found) throw new TemporaryError(`${path} must be a FIFO; remove it`);
     const made = spawnSync("mkfifo", [path], { encoding: "utf8" });
     if (made.status !== 0) {

@@ -3,8 +3,9 @@
  * SYNOPSIS     qmail-setup
  * DESCRIPTION  Makes the MTA home and in it control/, users/, alias/ and
  *              queue/ with its drop directory and trigger, and gives them
- *              their owners and modes. Run as root it also gives files of
- *              root below lists/ and queue/ to the uid that works there.
+ *              their owners and modes. Run as root it also gives lists/ and
+ *              queue/, and what in them is root's or their former owner's, to
+ *              the uid that works there.
  *              A home without control/me becomes one to try things with:
  *              list.test is local, and mail for every other .test domain
  *              lands in alias/Maildir. A home without users/assign gets one
@@ -69,7 +70,9 @@ function makeHome({ home, root, uid }: Host, who: Identities, maker: HomeMaker):
   maker.directory("queue", 0o711, who.queue);
   maker.directory("queue/lock", 0o755, who.queue);
   maker.directory("queue/drop", 0o3733, who.queue);
+  for (const name of ["queue", "queue/lock"]) maker.passage(name);
   maker.fifo("queue/lock/trigger", 0o622, who.queue);
+  maker.give("queue/lock/sendmutex", who.queue);
   maker.file("queue/lock/tcpto", "", who.timeouts);
   maker.outside(lists, 0o755, who.lists);
   const fresh = !maker.exists("control/me");
@@ -77,7 +80,8 @@ function makeHome({ home, root, uid }: Host, who: Identities, maker: HomeMaker):
   if (!maker.exists("users/assign")) makeAssign(home, lists, who, maker);
   if (uid !== 0) return;
   giveAway(lists, who.lists);
-  giveAway(join(home, "queue"), who.queue);
+  // Whose a file in drop/ is says who injected it.
+  giveAway(join(home, "queue"), who.queue, ["drop"]);
 }
 
 /** list.test is ours; every other .test domain is one Maildir, so that anybody there can be played. */

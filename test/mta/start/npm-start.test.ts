@@ -133,6 +133,28 @@ describe("npm start", () => {
   });
 });
 
+describe("qmail-setup, a queue of an older qmail", () => {
+  test.runIf(mayUnshare)("lets everybody reach the drop directory, and changes hands", async () => {
+    site = new RealSite(54322);
+    const lock = join(site.home, "queue", "lock");
+    for (const path of [join(site.home, "control"), lock]) mkdirSync(path, { recursive: true });
+    writeFileSync(join(site.home, "control", "me"), "mail.example.org\n");
+    writeFileSync(join(site.home, "control", "locals"), "mail.example.org\n");
+    writeFileSync(join(lock, "sendmutex"), "", { mode: 0o600 });
+    for (const path of [join(site.home, "queue"), lock]) {
+      chownSync(path, 7794, 7794);
+      chmodSync(path, 0o750);
+    }
+    chownSync(join(lock, "sendmutex"), 7796, 7794);
+    expect(await site.start({ accounts: true })).toBe("up");
+    expect(statSync(join(site.root, "lists")).uid).toBe(7790);
+    const mail = "printf 'To: postmaster\\n\\nhi\\n' | bin/qmail-inject";
+    expect(site.run(mail, { uid: 54322 })).toEqual({ code: 0, text: "" });
+    await site.until(() => site.delivered().length === 1);
+    expect(site.delivered()[0]).toContain("invoked by uid 54322)");
+  });
+});
+
 describe("npm start, refusals", () => {
   test.runIf(root)("a home below a directory the uid may not enter", async () => {
     site = new RealSite();
