@@ -2,6 +2,8 @@
  * What a reply needs to know about its list. `List` of list/list.ts fits; so does a list of another
  * kind, as the one behind a global command address.
  */
+import { databaseLocal } from "../list/value-file.ts";
+
 export interface ReplyList {
   /** Absolute. */
   readonly dir: string;
@@ -16,12 +18,9 @@ export interface ReplyList {
   line(name: string): string | undefined;
 }
 
-/** Databases with command addresses of their own. */
-const addressed = new Set(["digest", "allow", "deny"]);
-
 /** Local part of the list for a database: `joe-list-digest`. */
 export function localFor(list: Pick<ReplyList, "local">, db = ""): string {
-  return addressed.has(db) ? `${list.local}-${db}` : list.local;
+  return databaseLocal(list.local, db);
 }
 
 /** A command address, as `joe-list-digest-help@host`. */

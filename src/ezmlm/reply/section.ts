@@ -3,31 +3,8 @@
  * = not set, as documented (the original tested both alike). Letters are those of ezmlm-make; ones
  * without a file always count as set. Reference ezmlm-texts.md 1.
  */
+import { flagFiles } from "../list/flags.ts";
 import type { ReplyList } from "./reply-list.ts";
-
-/** Letters of ezmlm-make and their flag files. */
-const flagFiles: Readonly<Record<string, string>> = {
-  a: "archived",
-  b: "modgetonly",
-  d: "digested",
-  f: "prefix",
-  g: "subgetonly",
-  h: "nosubconfirm",
-  i: "threaded",
-  j: "nounsubconfirm",
-  l: "modcanlist",
-  m: "modpost",
-  n: "modcanedit",
-  o: "modpostonly",
-  p: "public",
-  r: "remote",
-  s: "modsub",
-  t: "addtrailer",
-  u: "subpostonly",
-  w: "nowarn",
-  x: "mimeremove",
-  y: "confirmpost",
-};
 
 /** Arguments of ezmlm-make and the value files that keep them. */
 const argumentFiles: Readonly<Record<string, string>> = {

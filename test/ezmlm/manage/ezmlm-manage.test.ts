@@ -367,6 +367,34 @@ describe("who is answered", () => {
     expect(headerOf(mail).take("Auto-Submitted")).toBe("auto-replied");
   });
 
+  test.each([
+    ["info", ann, [ann], "Information about joe-list@lists.example.org"],
+    ["FAQ-bob=example.net", ann, ["bob@example.net"], "Questions and answers about"],
+    ["query-bob=example.net", ann, ["bob@example.net"], "Subscription status for"],
+    ["query-bob=example.net", mod, [mod], "Subscription status for"],
+    ["digest-help", ann, [ann], "Help for joe-list-digest@lists.example.org"],
+    ["edit", mod, [mod], "Files that can be edited for"],
+    ["edit.messages", mod, [mod], "EDIT messages for"],
+    ["get.1", ann, [ann], "Message from the archive of"],
+  ])("%s from %s is answered to %j", async (command, sender, to, subject) => {
+    const list = await moderated();
+    list.write("archive/0/01", "Subject: one\n\nbody\n");
+    const { chmodSync } = await import("node:fs");
+    chmodSync(`${list.dir}/archive/0/01`, 0o744);
+    const mail = only(await ask(list, command, sender));
+    expect(mail.recipients).toEqual(to);
+    expect(headerOf(mail).take("Subject")).toContain(subject);
+    if (command === "get.1") expect(mail.body).toContain("> Subject: one\n> \n> body\n");
+  });
+
+  test("-a names the text, -B leaves bottom and request out, -v is the version", async () => {
+    const list = await bareList();
+    const ran = await ask(list, "query", ann, { args: ["-aB", "{DIR}"] });
+    expect(ran.stderr).toContain("info: sending unsub-nop\n");
+    expect(only(ran).body).not.toContain("Every command is an address");
+    expect((await ask(list, "query", ann, { args: ["-v"] })).stderr).toMatch(/^ezmlm version: /);
+  });
+
   test("a closed list answers help, and its remote admin", async () => {
     const list = await moderated();
     const closed = await bareList({ remote: "" }, []);
