@@ -15,6 +15,7 @@ import {
   writeWorker,
 } from "../channel/messages.ts";
 import { connectQueue } from "../channel/queue-client.ts";
+import { commandQueue } from "../inject/command-queue.ts";
 import { BodyCache } from "./body-cache.ts";
 import { HEARTBEAT_MS } from "./limits.ts";
 import { MaildirNames, MaildirWriter } from "./maildir.ts";
@@ -48,7 +49,8 @@ async function serve(welcome: Extract<WorkerMessage, { type: "welcome" }>): Prom
   worker = new Worker({
     site: {
       findProgram,
-      queue,
+      // The site's own qmail-queue comes before ours, as for commands.
+      queue: env.QMAILQUEUE ? commandQueue({ home: queueHome, pid: process.pid }, env) : queue,
       home: queueHome,
       root,
       uid: process.getuid?.() ?? 0,

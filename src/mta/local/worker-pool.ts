@@ -6,7 +6,7 @@
  */
 import type { Report, UserRecord } from "../channel/messages.ts";
 import type { WorkerLimits } from "./limits.ts";
-import { CRASHED, localReport } from "./report.ts";
+import { CANNOT_RUN, CRASHED, localReport } from "./report.ts";
 import { type Run, WorkerProcess, type WorkerStart } from "./worker-process.ts";
 
 /** Addresses remembered as leading to program lines. */
@@ -154,7 +154,12 @@ export class WorkerPool {
     this.context.announce(group.identity.uid).then(
       (capability) => {
         group.starting--;
-        if (!this.stopping) this.spawn(group, capability);
+        if (this.stopping) return;
+        try {
+          this.spawn(group, capability);
+        } catch {
+          this.failWaiting(group, CANNOT_RUN);
+        }
         this.place(group);
       },
       () => {
@@ -209,11 +214,13 @@ export class WorkerPool {
 
   /** A worker that never became ready fails what waits, or it would be started again for ever. */
   private lost(group: Group, worker: WorkerProcess): void {
-    if (!worker.ready) {
-      const waiting = [...group.shared.splice(0), ...group.programs.splice(0)];
-      for (const run of waiting) this.context.report(localReport(run.delivery, CRASHED));
-    }
+    if (!worker.ready) this.failWaiting(group, CRASHED);
     this.freed(group);
+  }
+
+  private failWaiting(group: Group, code: number): void {
+    const waiting = [...group.shared.splice(0), ...group.programs.splice(0)];
+    for (const run of waiting) this.context.report(localReport(run.delivery, code));
   }
 
   /** Something ended: perhaps another group waits for the place. */

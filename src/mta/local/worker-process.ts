@@ -70,12 +70,17 @@ export class WorkerProcess {
       env: start.env,
       stdio: ["ignore", "ignore", "inherit", "pipe"],
     });
+    const stream = this.child.stdio?.[3] as Duplex | undefined;
+    if (!stream) {
+      this.child.on("error", () => {});
+      throw new Error("no descriptors left for a worker");
+    }
     this.child.on("error", () => this.kill());
     this.child.on("exit", () => {
       this.exited = true;
       this.finish();
     });
-    this.channel = new Channel(this.child.stdio[3] as Duplex, writeWorker, readWorker, {
+    this.channel = new Channel(stream, writeWorker, readWorker, {
       message: (message) => this.receive(message),
       closed: () => this.kill(),
     });

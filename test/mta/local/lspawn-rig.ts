@@ -66,7 +66,12 @@ export class LspawnRig {
 
   /** `uid`: run lspawn as this user (one-uid mode), else as we are. */
   async start(
-    options: { uid?: number; gid?: number; defaultDelivery?: string } = {},
+    options: {
+      uid?: number;
+      gid?: number;
+      defaultDelivery?: string;
+      env?: Record<string, string>;
+    } = {},
   ): Promise<void> {
     const path = join(this.home, "queue", "deliver");
     await new Promise<void>((resolve) => this.server.listen(path, resolve));
@@ -74,6 +79,7 @@ export class LspawnRig {
     const { uid, gid } = options;
     const child = spawn(process.execPath, [join(root, "dist", "qmail-lspawn.entry.js")], {
       stdio: ["ignore", "inherit", "inherit", "pipe"],
+      env: { ...process.env, ...options.env },
       ...(uid !== undefined && gid !== undefined && { uid, gid }),
     });
     this.child = child;

@@ -172,3 +172,30 @@ test("the environment of workers has our programs first in PATH and nothing of n
   await startJoe({ ".qmail-e": '|echo "$PATH" | cut -d: -f1; env | grep -c ^NODE_\n' });
   expect(await rig.outcome("joe-e@h.example")).toBe(`Z${root}/bin\n0\n`);
 });
+
+test("the code that runs as root loads no package", () => {
+  const seen = new Set<string>();
+  const visit = (file: string): void => {
+    if (seen.has(file)) return;
+    seen.add(file);
+    const text = readFileSync(join(root, "dist", file), "utf8");
+    for (const [, from = ""] of text.matchAll(/^(?:import|export)\b[^"]*"([^"]+)";$/gm)) {
+      if (from.startsWith(".")) visit(join(file, "..", from));
+      else expect(from).toMatch(/^node:/);
+    }
+    expect(text).not.toMatch(/\bimport\("(?!node:|\.)/);
+  };
+  visit("qmail-lspawn.entry.js");
+  expect(seen.size).toBeGreaterThan(1);
+});
+
+test("QMAILQUEUE of the site takes what is forwarded", async () => {
+  const home = rig.userHome("joe", { ".qmail": "ann@x.example\n" }, own.uid);
+  const program = join(home, "qq");
+  writeFileSync(program, `#!/bin/sh\ncat > ${home}/message\n`, { mode: 0o755 });
+  rig.assign(`=joe:joe:1:1:${home}:::`);
+  await rig.start({ ...own, env: { QMAILQUEUE: program } });
+  expect(await rig.outcome("joe@test.example")).toMatch(/^Kdid 0\+1\+0\nqp /);
+  expect(rig.mails).toHaveLength(0);
+  expect(readFileSync(join(home, "message"), "utf8")).toContain("Delivered-To: joe@test.example");
+});

@@ -48,14 +48,14 @@ async function until(condition: () => boolean): Promise<void> {
   }
 }
 
-function makePool(limits: Partial<WorkerLimits> = {}): WorkerPool {
+function makePool(limits: Partial<WorkerLimits> = {}, node = process.execPath): WorkerPool {
   clock = Date.now();
   reports.clear();
   announced.length = 0;
   pool = new WorkerPool({
     limits: { ...workerLimits, ...limits },
     start: {
-      node: process.execPath,
+      node,
       entry: join(dir, "fake-worker.mjs"),
       env: {},
       setsIds: false,
@@ -142,6 +142,11 @@ test("a report sent just before the worker ends is not lost", async () => {
     expect(await outcome(submit("exit-after-report"))).toBe("Kreported");
     await until(() => made.workerPids.length === 0);
   }
+});
+
+test("a uid that no worker can be started for is answered Z", async () => {
+  makePool({}, "/no/such/node");
+  expect(await outcome(submit("a"))).toBe(crashed);
 });
 
 test("a worker that says what it may not say is killed", async () => {
