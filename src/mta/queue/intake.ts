@@ -166,7 +166,7 @@ export class IncomingMessage {
       if (!answer.accepted || answer.repeat) await this.discard();
       return answer;
     } catch {
-      await this.discard();
+      await this.discard().catch(() => {}); // the sweep removes what is left
       return { accepted: false, verdict: "Z", text: WRITE_ERROR };
     } finally {
       this.end();
@@ -200,7 +200,7 @@ export class IncomingMessage {
       uid: this.origin.uid,
       sender,
       sizeBytes: body.sizeBytes,
-      bodyType: 1,
+      bodyType: body.ascii ? 0 : 1,
       hash: body.sha256,
       body: body.bytes,
       envelope: envelope.bytes,
@@ -211,7 +211,11 @@ export class IncomingMessage {
 
   async abort(): Promise<void> {
     if (this.over) return;
-    await this.discard();
+    try {
+      await this.discard();
+    } catch {
+      // The sweep removes what is left.
+    }
     this.end();
   }
 

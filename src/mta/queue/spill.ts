@@ -3,6 +3,7 @@
  * a file under queue/mess that no row names yet. `finish` has made file and directory durable when
  * it resolves, so a row may be committed. Writes are in order; one at a time.
  */
+import { isAscii } from "node:buffer";
 import { createHash, type Hash } from "node:crypto";
 import { type FileHandle, open, rm } from "node:fs/promises";
 import { dirname } from "node:path";
@@ -12,6 +13,8 @@ export interface Collected {
   readonly bytes: Buffer | null;
   readonly sizeBytes: number;
   readonly sha256: Uint8Array;
+  /** No byte is above 127. */
+  readonly ascii: boolean;
 }
 
 export class SpillBuffer {
@@ -23,6 +26,7 @@ export class SpillBuffer {
   private file: FileHandle | undefined;
   private tail: Promise<void> = Promise.resolve();
   private failed: Error | undefined;
+  private ascii = true;
   sizeBytes = 0;
 
   constructor(path: string, limitBytes: number) {
@@ -38,6 +42,7 @@ export class SpillBuffer {
   /** Keeps `bytes` (the caller gives them away). Undefined when they are held, else when written. */
   add(bytes: Buffer, spillNow = false): Promise<void> | undefined {
     this.hash.update(bytes);
+    this.ascii &&= isAscii(bytes);
     this.sizeBytes += bytes.length;
     this.held.push(bytes);
     this.heldBytes += bytes.length;
@@ -62,12 +67,14 @@ export class SpillBuffer {
 
   /** Throws what went wrong while writing. */
   async finish(): Promise<Collected> {
-    const sha256 = () => new Uint8Array(this.hash.digest());
     await this.tail;
     if (this.failed) throw this.failed;
-    if (!this.file) {
-      return { bytes: Buffer.concat(this.held), sizeBytes: this.sizeBytes, sha256: sha256() };
-    }
+    const known = {
+      sizeBytes: this.sizeBytes,
+      sha256: new Uint8Array(this.hash.digest()),
+      ascii: this.ascii,
+    };
+    if (!this.file) return { bytes: Buffer.concat(this.held), ...known };
     await this.spill();
     if (this.failed) throw this.failed;
     await this.file.sync();
@@ -78,7 +85,7 @@ export class SpillBuffer {
     } finally {
       await dir.close();
     }
-    return { bytes: null, sizeBytes: this.sizeBytes, sha256: sha256() };
+    return { bytes: null, ...known };
   }
 
   /** Remove what was written; harmless at any time before the row is committed. */

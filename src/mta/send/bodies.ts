@@ -3,8 +3,9 @@
  * from their spill. A peer proves with the token of the work it was given that it may read.
  */
 import { createHmac, randomBytes, timingSafeEqual } from "node:crypto";
-import { open } from "node:fs/promises";
+import { open, readFile } from "node:fs/promises";
 import { join } from "node:path";
+import { isErrno } from "../../lib/errors.ts";
 import { BODY_CHUNK, type QueueMessage } from "../channel/messages.ts";
 import type { Queue } from "../queue/queue.ts";
 
@@ -69,6 +70,20 @@ export class Bodies {
     if (!bytes) return undefined;
     this.keep(message, bytes);
     return bytes;
+  }
+
+  /** A body known to be small, wherever it is; undefined: there is none. */
+  async whole(message: number): Promise<Uint8Array | undefined> {
+    const small = await this.small(message);
+    if (small) return small;
+    try {
+      const bytes = await readFile(join(this.mess, String(message)));
+      this.keep(message, bytes);
+      return bytes;
+    } catch (error) {
+      if (isErrno(error, "ENOENT")) return undefined;
+      throw error;
+    }
   }
 
   /** All bytes in pieces, from memory, database or spill. */

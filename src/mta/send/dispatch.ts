@@ -7,12 +7,13 @@
 import { type Report, SMALL_BODY, type Verdict } from "../channel/messages.ts";
 import type { Failpoint } from "../queue/failpoint.ts";
 import type { QueueStore } from "../queue/queue.ts";
-import type { Mark, MessageEnd, MessageRow } from "../queue/work.ts";
+import type { MessageEnd, MessageRow } from "../queue/work.ts";
 import type { Bodies, ChunkSink } from "./bodies.ts";
 import { paragraph } from "./bounce.ts";
 import type { Events } from "./events.ts";
 import type { Job } from "./job.ts";
 import type { Lane } from "./lane.ts";
+import { Marks } from "./marks.ts";
 import { type ChannelName, isDying, type Lifetime, nextTry, siteBlockSeconds } from "./schedule.ts";
 import type { Window } from "./window.ts";
 
@@ -20,9 +21,6 @@ import type { Window } from "./window.ts";
 const SLOT_RECIPIENTS = 200;
 /** Bytes a peer may leave unread before nothing more is sent to it. */
 const PEER_BACKLOG = 4 << 20;
-/** How long a settled recipient of a running slot may wait for its mark. */
-const PARTIAL_MARK_MS = 50;
-const MARK_RETRY_MS = 1000;
 const TOO_LONG = "I'm not going to try again; this message has been in the queue too long.\n";
 const bodyTypes = ["7bit", "8bit", "binary"] as const;
 
@@ -78,11 +76,7 @@ export class Dispatch {
   private deliveries = 0;
   private scheduled = false;
   private statusDue = false;
-  private marks: { mark: Mark; job: Job; over: boolean }[] = [];
-  private committing = false;
-  private markTrouble = false;
-  private readonly dirty = new Set<Job>();
-  private partialTimer: NodeJS.Timeout | undefined;
+  private readonly marks: Marks;
   private stopping = false;
   private idle: (() => void) | undefined;
 
@@ -98,6 +92,14 @@ export class Dispatch {
     });
     this.channels = { local: state("local"), remote: state("remote") };
     options.window.idleMessage = (id) => this.forget(id);
+    this.marks = new Marks({
+      queue: options.queue,
+      released: (job, retryAt) => options.window.release(job, retryAt),
+      ended: (end) => options.ended(end),
+      trouble: () =>
+        options.events.alert("unable to mark deliveries; will try again, deliveries pause"),
+      wake: () => this.wake(),
+    });
   }
 
   // ---- peers --------------------------------------------------------------------------------
@@ -158,7 +160,7 @@ export class Dispatch {
     this.start(this.channels.remote);
     if (this.statusDue) this.status();
     if (this.o.window.wantsPage) void this.o.window.page();
-    this.commitMarks();
+    this.marks.commit();
     if (this.idle && this.quiet) this.idle();
   }
 
@@ -175,7 +177,7 @@ export class Dispatch {
   private mayStart(channel: ChannelState): boolean {
     return (
       !this.stopping &&
-      !this.markTrouble &&
+      !this.marks.troubled &&
       channel.used < channel.limit &&
       channel.peer !== undefined &&
       channel.peer.backlogBytes < PEER_BACKLOG &&
@@ -297,7 +299,7 @@ export class Dispatch {
 
   /** A small body goes ahead of the first slot of its message; a large one is fetched by token. */
   private withBody(channel: ChannelState, slot: Slot, message: MessageRow, then: () => void): void {
-    if (message.size > SMALL_BODY || message.spilled === 1 || channel.bodies.has(message.id)) {
+    if (message.size > SMALL_BODY || channel.bodies.has(message.id)) {
       then();
       return;
     }
@@ -320,7 +322,7 @@ export class Dispatch {
       this.putBackSlot(channel, slot, "Unable to read message. (#4.3.0)\n");
       this.wake();
     };
-    this.o.bodies.small(message.id).then((bytes) => (bytes ? push(bytes) : failed()), failed);
+    this.o.bodies.whole(message.id).then((bytes) => (bytes ? push(bytes) : failed()), failed);
   }
 
   // ---- reports ------------------------------------------------------------------------------
@@ -360,8 +362,8 @@ export class Dispatch {
     this.settle(channel.name, job, slot.indexes[at] as number, report);
     if (report.verdict !== "Z" || !/\(#4\.4\.\d/.test(report.text)) slot.connected = true;
     job.running--;
-    if (job.passOver) this.endPass(job);
-    else if (job.dirty) this.markSoon(job);
+    if (job.passOver) this.marks.passOver(job);
+    else if (job.dirty) this.marks.soon(job);
     if (slot.left > 0) return;
     channel.slots.splice(place, 1);
     channel.used--;
@@ -397,60 +399,12 @@ export class Dispatch {
     if (name === "local") job.forgetKeys(job.deliveryKey(index));
   }
 
-  private endPass(job: Job): void {
-    this.dirty.delete(job);
-    this.marks.push({ mark: job.takeMark(job.retryAt), job, over: true });
-  }
-
-  private markSoon(job: Job): void {
-    this.dirty.add(job);
-    this.partialTimer ??= setTimeout(() => {
-      this.partialTimer = undefined;
-      for (const one of this.dirty)
-        this.marks.push({ mark: one.takeMark(null), job: one, over: false });
-      this.dirty.clear();
-      this.commitMarks();
-    }, PARTIAL_MARK_MS);
-  }
-
-  private commitMarks(): void {
-    if (this.committing || this.marks.length === 0) return;
-    this.committing = true;
-    const batch = this.marks;
-    this.marks = [];
-    void this.commit(batch);
-  }
-
-  /** Until it succeeds: what is settled must not be forgotten, and nothing new starts meanwhile. */
-  private async commit(batch: { mark: Mark; job: Job; over: boolean }[]): Promise<void> {
-    const marks = batch.map((one) => one.mark);
-    let ends: readonly MessageEnd[] | undefined;
-    while (!ends) {
-      try {
-        ends = await this.o.queue.report(marks);
-        this.markTrouble = false;
-      } catch {
-        if (!this.markTrouble) {
-          this.o.events.alert("unable to mark deliveries; will try again, deliveries pause");
-        }
-        this.markTrouble = true;
-        await new Promise((resolve) => setTimeout(resolve, MARK_RETRY_MS));
-      }
-    }
-    this.committing = false;
-    for (const { mark, job, over } of batch) {
-      if (over) this.o.window.release(job, mark.retryAt);
-    }
-    for (const end of ends) this.o.ended(end);
-    this.wake();
-  }
-
   // ---- stopping -----------------------------------------------------------------------------
 
   private get quiet(): boolean {
     const { local, remote } = this.channels;
     const running = local.slots.length + remote.slots.length;
-    return running === 0 && this.marks.length === 0 && !this.committing && this.dirty.size === 0;
+    return running === 0 && this.marks.quiet;
   }
 
   /** Nothing new starts; resolves when all that ran is settled or, after `graceMs`, put back. */
@@ -468,6 +422,5 @@ export class Dispatch {
     this.wake();
     await done;
     clearTimeout(timer);
-    clearTimeout(this.partialTimer);
   }
 }

@@ -19,8 +19,8 @@
  * BUGS         qmail-qread shows no recipients of jobs that are done as a whole.
  * SEE ALSO     qmail-start, qmail-lspawn, qmail-rspawn, qmail-qread, qmail-qstat, qmail-queue
  */
-import { constants, mkdirSync, openSync, statSync } from "node:fs";
-import { type Server, Socket } from "node:net";
+import { mkdirSync, statSync } from "node:fs";
+import type { Server, Socket } from "node:net";
 import { join } from "node:path";
 import { unixSeconds } from "../../lib/date822.ts";
 import { errorText, isErrno, TemporaryError } from "../../lib/errors.ts";
@@ -44,6 +44,7 @@ import { Router } from "./route.ts";
 import { Session, type SessionContext } from "./session.ts";
 import { listenAt } from "./sockets.ts";
 import { Todo } from "./todo.ts";
+import { openTrigger } from "./trigger.ts";
 import { Window } from "./window.ts";
 
 const TICK_MS = 1000;
@@ -92,6 +93,7 @@ export class QmailSend {
   private lock: { close(): void } | undefined;
   private notBefore = 0;
   private lastTick = { wall: 0, steady: 0 };
+  private serving = false;
   private stopping = false;
   private dying = false;
   private aliasUid: number | undefined;
@@ -140,8 +142,13 @@ export class QmailSend {
     await this.bouncer.load();
     await this.todo.load();
     await this.listen();
+    this.serving = true;
     this.dispatch.status();
-    this.openTrigger();
+    this.trigger = openTrigger(
+      this.path("lock", "trigger"),
+      () => void this.scanDrop(),
+      (text) => this.events.warning(text),
+    );
     this.startTimers();
     void this.scanDrop();
   }
@@ -298,23 +305,6 @@ export class QmailSend {
     this.events.alert(`lost ${name} connection, its deliveries are put back`);
   }
 
-  /** Opened for reading and writing, so that it never reports an end when writers close. */
-  private openTrigger(): void {
-    try {
-      const path = this.path("lock", "trigger");
-      if (!statSync(path).isFIFO()) return;
-      const fd = openSync(path, constants.O_RDWR | constants.O_NONBLOCK);
-      this.trigger = new Socket({ fd, readable: true, writable: false });
-      this.trigger.on("data", () => void this.scanDrop());
-      this.trigger.on("error", () => {}); // the slow scan remains
-      this.trigger.unref();
-    } catch (error) {
-      if (!isErrno(error, "ENOENT")) {
-        this.events.warning(`unable to open lock/trigger: ${errorText(error)}`);
-      }
-    }
-  }
-
   private startTimers(): void {
     this.lastTick = { wall: Date.now(), steady: performance.now() };
     this.timers = [
@@ -411,7 +401,11 @@ export class QmailSend {
     }
     this.controls = { ...this.controls, tables };
     this.router = new Router(tables);
-    await this.queue.route(tables);
+    try {
+      await this.queue.route(tables);
+    } catch {
+      this.events.alert("unable to reread controls");
+    }
   }
 
   /** ALRM: everything that waits is due now, in slices the writer can take between other work. */
@@ -424,10 +418,14 @@ export class QmailSend {
   private async makeDue(lane: { site: string; class: 0 | 1 | 2 }): Promise<void> {
     const name = { site: lane.site, class: lane.class };
     const now = this.seconds();
-    for (let changed = FLUSH_SLICE; changed === FLUSH_SLICE; ) {
-      changed = await this.queue.makeDue(name, now, FLUSH_SLICE);
-      if (changed > 0) this.window.addLane(name, now);
-      this.dispatch.wake();
+    try {
+      for (let changed = FLUSH_SLICE; changed === FLUSH_SLICE; ) {
+        changed = await this.queue.makeDue(name, now, FLUSH_SLICE);
+        if (changed > 0) this.window.addLane(name, now);
+        this.dispatch.wake();
+      }
+    } catch (error) {
+      this.events.warning(`trouble making deliveries due: ${errorText(error)}`);
     }
   }
 
@@ -435,6 +433,10 @@ export class QmailSend {
   async stop(): Promise<void> {
     if (this.stopping) return;
     this.stopping = true;
+    if (!this.serving) {
+      this.o.exit(111, true);
+      return;
+    }
     for (const timer of this.timers) clearInterval(timer);
     this.trigger?.destroy();
     for (const server of this.servers) server.close();

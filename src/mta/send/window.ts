@@ -14,6 +14,8 @@ const RECIPIENTS_IN_MEMORY = 100_000;
 /** Jobs of one lane read at once, lanes read at once. */
 const PAGE_JOBS = 16;
 const PAGE_LANES = 64;
+/** How long the failures of a site are remembered, seconds. */
+const SITE_MEMORY = 3600;
 /** Who is asked first, turn by turn; the other classes follow in order. */
 const TURNS: readonly MessageClass[] = [0, 1, 0, 2, 1, 0, 1, 2];
 
@@ -94,6 +96,10 @@ export class Window {
   /** Once a second or so: lanes whose time has come. */
   tick(): void {
     for (const lane of this.lanes.values()) this.check(lane);
+    const longAgo = this.options.now() - SITE_MEMORY;
+    for (const [name, site] of this.sites) {
+      if (site.running === 0 && site.blockedUntil < longAgo) this.sites.delete(name);
+    }
   }
 
   get wantsPage(): boolean {
