@@ -47,7 +47,10 @@ export class RealSite {
 
   constructor(owner?: number) {
     chmodSync(this.root, 0o755);
-    cpSync(join(checkout, "dist"), join(this.root, "dist"), { recursive: true });
+    cpSync(join(checkout, "dist"), join(this.root, "dist"), {
+      recursive: true,
+      filter: (path) => !path.endsWith(".map"),
+    });
     for (const name of ["node_modules", "templates", "package.json"]) {
       symlinkSync(join(checkout, name), join(this.root, name));
     }
