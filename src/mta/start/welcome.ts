@@ -32,7 +32,7 @@ export function newcomerLines(
     "try it: make a list, join as ann@anything.test, post, read her mail:",
     `  ${root}/bin/ezmlm-make ${root}/lists/club ${root}/lists/.qmail-club club ${me}`,
     `  ${root}/bin/ezmlm-sub ${root}/lists/club ann@anything.test`,
-    `  printf 'To: club@${me}\\nSubject: hello\\n\\nhello\\n' | ${root}/bin/qmail-inject -f ann@anything.test`,
+    `  printf 'From: ann@anything.test\\nTo: club@${me}\\nSubject: hello\\n\\nhello\\n' | ${root}/bin/qmail-inject -f ann@anything.test`,
     `  cat ${newcomerMaildir(host.home)}/new/*`,
   ];
 }
