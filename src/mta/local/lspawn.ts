@@ -2,7 +2,7 @@
  * The work of qmail-lspawn: each local delivery from qmail-send is looked up and given to a worker of
  * its user; reports go back, all of one turn together. Nothing here looks at a message.
  */
-import { splitAddress } from "../../lib/address.ts";
+import { expandVerp, splitAddress } from "../../lib/address.ts";
 import type { QueueMessage, Report, UserRecord } from "../channel/messages.ts";
 import { LSPAWN_TROUBLE, localReport } from "./report.ts";
 import { LookupTrouble } from "./system-accounts.ts";
@@ -67,7 +67,9 @@ export class Lspawn {
   }
 
   private async deliver(work: LocalWork): Promise<void> {
-    const { delivery, deliveryKey, message, sizeBytes, sender } = work;
+    const { delivery, deliveryKey, message, sizeBytes } = work;
+    // Per recipient, as the submitter named it; the routed address may have a virtual prepend.
+    const sender = expandVerp(work.sender, work.original);
     const token = Buffer.from(work.token);
     const { local, domain } = splitAddress(work.recipient);
     // Mail to @host is thrown away, with success.

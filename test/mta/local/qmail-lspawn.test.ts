@@ -35,6 +35,14 @@ test("qmail-lspawn delivers into the Maildir of an assigned user", async () => {
   expect(readdirSync(join(home, "Maildir/tmp"))).toEqual([]);
 });
 
+test("qmail-lspawn expands a VERP sender for the recipient", async () => {
+  const home = await startJoe({});
+  expect(await rig.outcome("joe@test.example", "x\n", "list-return-7-@l.example-@[]")).toMatch(
+    /^K/,
+  );
+  expect(newMail(home)[0]).toMatch(/^Return-Path: <list-return-7-joe=test.example@l.example>\n/);
+});
+
 test("qmail-lspawn throws away mail without local part and reports unknown users", async () => {
   await startJoe({});
   expect(await rig.outcome("@test.example")).toBe("K");
