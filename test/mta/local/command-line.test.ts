@@ -19,6 +19,8 @@ test("parseCommandLine() understands the stock lines of lists", () => {
     "ezmlm-clean '/lists/l' || exit 0",
     "if test -f '/lists/l/threaded'; then ezmlm-archive '/lists/l' || exit 0; fi",
     "if test ! -f 'D/subpostonly' -a -f 'D/modpost'; then ezmlm-gate 'D' . digest allow mod; fi",
+    "if test -f 'D/subpostonly' && test ! -f 'D/modpost'; then ezmlm-checksub 'D' . digest allow mod && ezmlm-store 'D'; fi",
+    "if test -f 'D/digested' && ezmlm-tstdig 'D'; then ezmlm-get 'D' || exit 0; fi",
     'forward "$DEFAULT"@other.example',
     '[ -n "$EXT" ] && exit 99; except grep -q x',
   ]) {
