@@ -122,6 +122,18 @@ describe("npm start", () => {
     expect(down.text).toMatch(/^qmail-qread: fatal: no server runs on .*\n$/);
   });
 
+  test("mail flows again after each process but qmail-send was killed", async () => {
+    site = new RealSite();
+    expect(await site.start()).toBe("up");
+    for (const name of ["qmail-lspawn", "qmail-rspawn", "qmail-smtpd"]) {
+      const pid = site.processes().get(name)?.pid ?? 0;
+      process.kill(pid, "SIGKILL");
+      await site.until(() => site.processes().get(name)?.pid !== pid && site.processes().has(name));
+    }
+    expect(site.run("printf 'To: postmaster\\n\\nhi\\n' | bin/qmail-inject").code).toBe(0);
+    await site.until(() => site.delivered().length === 1);
+  });
+
   test("the last line of the log is status: exiting, also after a second signal", async () => {
     site = new RealSite();
     expect(await site.start()).toBe("up");
