@@ -1,6 +1,6 @@
 /** As root: deliveries run under exactly the uid of the user and one group. */
-import { execFileSync } from "node:child_process";
-import { readFileSync, statSync } from "node:fs";
+import { execFileSync, spawnSync } from "node:child_process";
+import { existsSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { LspawnRig } from "./lspawn-rig.ts";
@@ -21,12 +21,17 @@ describe.runIf(isRoot)("qmail-lspawn as root", () => {
     execFileSync("usermod", ["-aG", "mail", users[0] as string]);
   });
   afterAll(() => {
-    for (const user of users) execFileSync("userdel", [user], { stdio: "ignore" });
+    // By force: a worker of the user may still be on its way out.
+    for (const user of users) spawnSync("userdel", ["-f", user], { stdio: "ignore" });
   });
   beforeEach(() => {
     rig = new LspawnRig();
   });
-  afterEach(() => rig.stop());
+  afterEach(async () => {
+    const workers = rig.workerPids();
+    await rig.stop();
+    await rig.until(() => workers.every((pid) => !existsSync(`/proc/${pid}/exe`)));
+  });
 
   test("each user's lines and files have the uid and the one gid of the user", async () => {
     const lines: string[] = [];
