@@ -65,6 +65,8 @@ export interface DispatchOptions {
   /** Seconds. */
   now(): number;
   logStalled(): boolean;
+  /** A mark could not be committed: make room. */
+  markTrouble(): void;
   ended(end: MessageEnd): void;
   /** The address to show in a bounce, as its sender knew it. */
   unroute(address: string): string;
@@ -96,8 +98,10 @@ export class Dispatch {
       queue: options.queue,
       released: (job, retryAt) => options.window.release(job, retryAt),
       ended: (end) => options.ended(end),
-      trouble: () =>
-        options.events.alert("unable to mark deliveries; will try again, deliveries pause"),
+      trouble: () => {
+        options.events.alert("unable to mark deliveries; will try again, deliveries pause");
+        options.markTrouble();
+      },
       wake: () => this.wake(),
     });
   }

@@ -19,7 +19,7 @@
  * BUGS         qmail-qread shows no recipients of jobs that are done as a whole.
  * SEE ALSO     qmail-start, qmail-lspawn, qmail-rspawn, qmail-qread, qmail-qstat, qmail-queue
  */
-import { mkdirSync, statSync } from "node:fs";
+import { mkdirSync, statfsSync, statSync } from "node:fs";
 import type { Server, Socket } from "node:net";
 import { join } from "node:path";
 import { unixSeconds } from "../../lib/date822.ts";
@@ -27,6 +27,7 @@ import { errorText, isErrno, TemporaryError } from "../../lib/errors.ts";
 import { LogWriter } from "../../lib/log.ts";
 import { lockExclusively } from "../../lib/sqlite.ts";
 import { SMALL_BODY } from "../channel/messages.ts";
+import { dropBallast, keepBallast } from "../queue/ballast.ts";
 import { DropReader } from "../queue/drop-reader.ts";
 import { Failpoint } from "../queue/failpoint.ts";
 import { Intake } from "../queue/intake.ts";
@@ -138,6 +139,7 @@ export class QmailSend {
     const { lastMessage } = await this.queue.read({ kind: "counts" });
     this.build(failpoint, lastMessage);
     await sweepSpills(this.path("mess"), this.queue, this.intake.receiving);
+    this.keepBallast();
     await this.loadLanes();
     await this.bouncer.load();
     await this.todo.load();
@@ -223,6 +225,7 @@ export class QmailSend {
       lifetime: this.lifetime,
       now: this.seconds,
       logStalled: () => this.log.full,
+      markTrouble: () => dropBallast(this.path("ballast")),
       ended: (end) => this.ended(end),
       unroute: (address) => this.router.unroute(address),
     });
@@ -334,8 +337,14 @@ export class QmailSend {
     }
   }
 
+  private keepBallast(): void {
+    const { bavail, bsize } = statfsSync(this.path());
+    keepBallast(this.path("ballast"), bavail * bsize);
+  }
+
   private async sweep(): Promise<void> {
     try {
+      this.keepBallast();
       await sweepSpills(this.path("mess"), this.queue, this.intake.receiving);
       // A delivery is settled at the latest when its message expires.
       await this.queue.sweepKeys(this.seconds() - this.controls.queuelifetime - 86_400);
