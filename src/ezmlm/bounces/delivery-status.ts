@@ -3,14 +3,10 @@
  * doubled, base64 parts, fields in any case. RFC 3464 (RFC 6533 for `message/global-…`).
  */
 import { asciiLower } from "../../lib/address.ts";
-import {
-  fieldBytes,
-  fieldText,
-  findField,
-  type HeaderField,
-  parseHeader,
-} from "../../lib/header.ts";
-import { type ContentType, parseContentType } from "../post/content-type.ts";
+import { fieldText, findField, parseHeader } from "../../lib/header.ts";
+import type { ContentType } from "../post/content-type.ts";
+import { mimeParts } from "../post/message-text.ts";
+import { topType } from "../post/post-body.ts";
 
 export interface RecipientStatus {
   /** "" when the report names none. */
@@ -19,12 +15,6 @@ export interface RecipientStatus {
   readonly action: string;
   /** `5.1.1`; "" when missing. */
   readonly status: string;
-}
-
-/** Parsed Content-Type of a message. */
-export function contentTypeOf(fields: readonly HeaderField[]): ContentType | undefined {
-  const field = findField(fields, "Content-Type");
-  return field && parseContentType(fieldBytes(field).slice(0, 8192));
 }
 
 /** Whether the header announces a delivery status notification. */
@@ -42,9 +32,9 @@ export function deliveryStatus(
 ): RecipientStatus[] | undefined {
   const boundary = type?.parameters.get("boundary");
   if (!boundary) return undefined;
-  for (const part of parts(body, boundary)) {
+  for (const part of mimeParts(body, boundary)) {
     const header = parseHeader(part);
-    const partType = contentTypeOf(header.fields)?.type;
+    const partType = topType(header.fields)?.type;
     if (partType !== "message/delivery-status" && partType !== "message/global-delivery-status") {
       continue;
     }
@@ -57,18 +47,6 @@ export function deliveryStatus(
     return groups(text);
   }
   return undefined;
-}
-
-function* parts(body: Buffer, boundary: string): Generator<Buffer> {
-  const mark = Buffer.from(`--${boundary}`, "latin1");
-  let start = -1;
-  for (let at = body.indexOf(mark); at >= 0; at = body.indexOf(mark, at + mark.length)) {
-    if (at > 0 && body[at - 1] !== 10) continue;
-    if (start >= 0) yield body.subarray(start, at);
-    const end = body.indexOf(10, at);
-    start = end < 0 ? body.length : end + 1;
-  }
-  if (start >= 0) yield body.subarray(start);
 }
 
 /** Fields of each recipient; a new one starts at a blank line or at a second Final-Recipient. */

@@ -19,6 +19,7 @@
  */
 import { quoteAddress } from "../../lib/address.ts";
 import { unixSeconds } from "../../lib/date822.ts";
+import { deriveHost } from "../../lib/derive-host.ts";
 import { PermanentError } from "../../lib/errors.ts";
 import { type ExitCode, STOP } from "../../lib/exit-code.ts";
 import { OptionTable } from "../../lib/option.ts";
@@ -26,10 +27,11 @@ import type { Host, Program } from "../../lib/program.ts";
 import { checkCookie } from "../list/cookie.ts";
 import { type List, openList } from "../list/list.ts";
 import { readSender } from "../list/sender.ts";
-import { firstBytes, readIncoming } from "../post/incoming.ts";
+import { firstBytes, readIncoming, rereadable } from "../post/incoming.ts";
+import { topType } from "../post/post-body.ts";
 import type { SubscriberDb } from "../subscribers/subdb.ts";
 import { BounceStore } from "./bounce-store.ts";
-import { contentTypeOf, deliveryStatus } from "./delivery-status.ts";
+import { deliveryStatus } from "./delivery-status.ts";
 import { qsbmfRecipients } from "./qsbmf.ts";
 import { parseReturnAddress, type ReturnAddress } from "./return-address.ts";
 
@@ -50,13 +52,19 @@ const options = new OptionTable(
 export const ezmlmReturn: Program = {
   name: "ezmlm-return",
   usage: options.usage,
+  runAs: (host) => options.parse(host.args).rest[0],
   async run(host: Host): Promise<ExitCode> {
     const parsed = options.parse(host.args);
     const [dir, ...more] = parsed.rest;
     if (dir === undefined || more.length > 0) throw options.error();
     const list = await openList(host, dir);
     try {
-      return await new Bounce(host, list, parsed.flag("d") ?? false).run();
+      const message = await rereadable(host.stdin);
+      return await new Bounce(
+        deriveHost(host, { stdin: message }),
+        list,
+        parsed.flag("d") ?? false,
+      ).run();
     } finally {
       list.close();
     }
@@ -160,7 +168,7 @@ class Bounce {
       const body = await firstBytes(message, REPORT_LIMIT);
       const recipients = qsbmfRecipients(body);
       if (recipients) return recipients;
-      const statuses = deliveryStatus(contentTypeOf(message.fields), body) ?? [];
+      const statuses = deliveryStatus(topType(message.fields), body) ?? [];
       return statuses.filter((each) => each.action === "failed").map((each) => each.recipient);
     } finally {
       await message.close();

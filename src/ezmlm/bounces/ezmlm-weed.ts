@@ -25,7 +25,8 @@ import { fieldBytes, fieldKey, type HeaderField } from "../../lib/header.ts";
 import { OptionTable } from "../../lib/option.ts";
 import type { Host, Program } from "../../lib/program.ts";
 import { firstBytes, type IncomingMessage, readIncoming } from "../post/incoming.ts";
-import { contentTypeOf, deliveryStatus, isDeliveryReport } from "./delivery-status.ts";
+import { topType } from "../post/post-body.ts";
+import { deliveryStatus, isDeliveryReport } from "./delivery-status.ts";
 
 /** How much of a body is looked at, in bytes. */
 const BODY_LIMIT = 256 * 1024;
@@ -47,7 +48,7 @@ export const ezmlmWeed: Program = {
 };
 
 async function isWeed(message: IncomingMessage): Promise<boolean> {
-  const type = contentTypeOf(message.fields);
+  const type = topType(message.fields);
   const isReport = isDeliveryReport(type);
   const mayBeWarning = isSendmailWarning(message.fields);
   const body = isReport || mayBeWarning ? await firstBytes(message, BODY_LIMIT) : Buffer.alloc(0);

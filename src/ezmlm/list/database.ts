@@ -15,6 +15,13 @@ export interface PostReservation {
   readonly cumulative: number;
 }
 
+/** A post in mod/pending or mod/unconfirmed. */
+export interface WaitingPost {
+  readonly name: string;
+  /** Whether the mail that asks about it is queued. */
+  readonly asked: boolean;
+}
+
 export interface ListDatabase {
   /** The reservation made under this delivery key; undefined: none, or the list keeps no database. */
   reservedPost(key: string): PostReservation | undefined;
@@ -22,8 +29,12 @@ export interface ListDatabase {
   lastReservedPost(): (PostReservation & { readonly seconds: number }) | undefined;
   /** Durable when it returns. Under the list's `lock`. */
   reservePost(key: string, post: PostReservation, seconds: number): void;
-  /** Drop reservations older than this; a delivery lives a week. */
+  /** Drop reservations and waiting posts older than this; a delivery lives a week. */
   forgetPosts(beforeSeconds: number): void;
+  /** What became of the post this delivery brought, as far as it had to wait. */
+  waitingPost(key: string): WaitingPost | undefined;
+  /** Durable when it returns. Under `mod/lock`. */
+  noteWaitingPost(key: string, post: WaitingPost, seconds: number): void;
   /** The open file for tables of other list programs; throws TemporaryError where WAL cannot work. */
   open(): Database;
 }
@@ -45,6 +56,17 @@ CREATE TABLE post (
   at INTEGER NOT NULL                       -- seconds
 ) WITHOUT ROWID;
 CREATE INDEX post_at ON post (at);
+`,
+  },
+  {
+    number: 2,
+    sql: `
+CREATE TABLE waiting_post (
+  key TEXT PRIMARY KEY,                     -- delivery that brought it
+  name TEXT NOT NULL,                       -- file in mod/pending or mod/unconfirmed
+  asked INTEGER NOT NULL,                   -- 1: moderators or sender have been written to
+  at INTEGER NOT NULL                       -- seconds
+) WITHOUT ROWID;
 `,
   },
 ];
@@ -130,6 +152,22 @@ export class ListDatabaseFile implements ListDatabase {
 
   forgetPosts(beforeSeconds: number): void {
     this.state()?.prepare("DELETE FROM post WHERE at < ?").run(beforeSeconds);
+    this.state()?.prepare("DELETE FROM waiting_post WHERE at < ?").run(beforeSeconds);
+  }
+
+  waitingPost(key: string): WaitingPost | undefined {
+    const row = this.state()
+      ?.prepare<[string], { name: string; asked: number }>(
+        "SELECT name, asked FROM waiting_post WHERE key = ?",
+      )
+      .get(key);
+    return row && { name: row.name, asked: row.asked === 1 };
+  }
+
+  noteWaitingPost(key: string, post: WaitingPost, seconds: number): void {
+    this.state()
+      ?.prepare("INSERT OR REPLACE INTO waiting_post (key, name, asked, at) VALUES (?, ?, ?, ?)")
+      .run(key, post.name, post.asked ? 1 : 0, seconds);
   }
 
   close(): void {

@@ -48,6 +48,7 @@ export class MimeFilter {
   private state: "preamble" | "header" | "kept" | "dropped" | "epilogue" = "preamble";
   private header: Buffer[] = [];
   private headerBytes = 0;
+  private partHeaderBytes = 0;
   private run: Buffer | undefined;
   private endsWithLf = true;
   private closed = false;
@@ -61,6 +62,11 @@ export class MimeFilter {
   /** Leaf parts that went out. */
   get keptParts(): number {
     return (this.levels[0] as Level).kept;
+  }
+
+  /** Bytes of delimiters and part headers so far. */
+  get overheadBytes(): number {
+    return this.partHeaderBytes;
   }
 
   push(chunk: Buffer): void {
@@ -157,6 +163,7 @@ export class MimeFilter {
   private endOfHeader(): void {
     const held = this.header;
     this.header = [];
+    this.partHeaderBytes += this.headerBytes + (held[0]?.length ?? 0);
     const parsed = parseHeader(Buffer.concat(held.slice(1)));
     const field = findField(parsed.fields, "Content-Type");
     const type = field && parseContentType(fieldBytes(field));

@@ -1,0 +1,109 @@
+/**
+ * NAME         ezmlm-clean - end the wait of posts nobody decided on
+ * SYNOPSIS     ezmlm-clean [-mMrR] DIR
+ * DESCRIPTION  Looks through DIR/mod/pending, unconfirmed, accepted and rejected. What is older than
+ *              DIR/modtime hours (default 120, at least 24, at most 240; the age is in the name) goes:
+ *              a pending post back to its sender with a notice, the rest silently. A read-only file
+ *              stays; so does a file that is not named TS.PID.
+ * OPTIONS      -r  return pending posts (default). -R  drop them (default with DIR/noreturnposts).
+ *              -m  enclose a returned post as a MIME part (default). -M  append it.
+ * ENVIRONMENT  None.
+ * FILES        modtime noreturnposts mod/ mod/lock text/top text/mod-timeout
+ * EXIT CODES   0 done. 100 wrong command line. 111 temporary.
+ * SEE ALSO     ezmlm-store, ezmlm-moderate
+ */
+import { readdirSync, rmSync, statSync } from "node:fs";
+import { unixSeconds } from "../../lib/date822.ts";
+import { errorText, isErrno, TemporaryError } from "../../lib/errors.ts";
+import { type ExitCode, SUCCESS } from "../../lib/exit-code.ts";
+import { OptionTable } from "../../lib/option.ts";
+import type { Host, Program } from "../../lib/program.ts";
+import { type List, openList } from "../list/list.ts";
+import { returnExpired } from "./moderation-mail.ts";
+import { storedSender } from "./waiting-room.ts";
+
+const options = new OptionTable(
+  "ezmlm-clean",
+  [
+    { letter: "m", help: "enclose as a MIME part (default)" },
+    { letter: "M", help: "append plainly", negates: "m" },
+    { letter: "r", help: "return pending posts (default)" },
+    { letter: "R", help: "drop them", negates: "r" },
+  ],
+  "DIR",
+);
+
+export const ezmlmClean: Program = {
+  name: "ezmlm-clean",
+  usage: options.usage,
+  runAs: (host) => options.parse(host.args).rest[0],
+  async run(host: Host): Promise<ExitCode> {
+    const parsed = options.parse(host.args);
+    const [dir, ...more] = parsed.rest;
+    if (dir === undefined || more.length > 0) throw options.error();
+    const list = await openList(host, dir);
+    try {
+      const before = unixSeconds(host.now()) - 3600 * waitHours(list);
+      // Nearly every post finds nothing to do, and need not wait for the lock to see that.
+      if (expired(list, before).length === 0) return SUCCESS;
+      const returns = parsed.flag("r") ?? !list.has("noreturnposts");
+      await list.withLock("mod/lock", async () => {
+        for (const { place, name } of expired(list, before)) {
+          const path = list.path("mod", place, name);
+          const mode = statSync(path, { throwIfNoEntry: false })?.mode ?? 0;
+          if ((mode & 0o200) === 0) continue;
+          if (place === "pending" && returns && (mode & 0o100) !== 0) {
+            await giveBack(host, list, name, path, parsed.flag("m") !== false);
+          }
+          rmSync(path, { force: true });
+        }
+      });
+    } finally {
+      list.close();
+    }
+    return SUCCESS;
+  },
+};
+
+async function giveBack(
+  host: Host,
+  list: List,
+  name: string,
+  path: string,
+  multipart: boolean,
+): Promise<void> {
+  const sender = await storedSender(path);
+  if (sender === "") return;
+  const request = { name, sender, path, headerOnly: false, multipart };
+  const receipt = await returnExpired(host, list, request);
+  host.stderr.write(`ezmlm-clean: info: qp ${receipt.id}\n`);
+}
+
+function waitHours(list: List): number {
+  const hours = list.numberLine("modtime") ?? 0;
+  return hours === 0 ? 120 : Math.min(240, Math.max(24, hours));
+}
+
+interface Waiting {
+  readonly place: string;
+  readonly name: string;
+}
+
+function expired(list: List, before: number): Waiting[] {
+  return ["pending", "accepted", "rejected", "unconfirmed"].flatMap((place) =>
+    names(list.path("mod", place))
+      .filter((name) => /^\d+\.\d+$/.test(name) && Number.parseInt(name, 10) < before)
+      .map((name) => ({ place, name })),
+  );
+}
+
+function names(path: string): string[] {
+  try {
+    return readdirSync(path).sort();
+  } catch (error) {
+    if (isErrno(error, "ENOENT")) return [];
+    throw new TemporaryError(`Unable to read ${path}: ${errorText(error)}. (#4.3.0)`, {
+      cause: error,
+    });
+  }
+}
