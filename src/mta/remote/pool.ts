@@ -62,7 +62,7 @@ export class Pool implements ConnectionOwner {
   private readonly clearOnly = new Set<string>();
   private proven = false;
   private patience: NodeJS.Timeout | undefined;
-  private bad: { readonly outcome: Outcome; readonly until: number } | undefined;
+  private bad: { outcome: Outcome; until: number; resets: number } | undefined;
   /** No more connections than this for now: the server refused another one. */
   private crowdedUntil = 0;
   private barren = 0;
@@ -73,8 +73,8 @@ export class Pool implements ConnectionOwner {
   }
 
   add(job: Job): void {
-    if (this.bad && this.options.now() < this.bad.until) {
-      job.giveUp(this.bad.outcome);
+    if (this.isBad()) {
+      job.giveUp(this.bad?.outcome ?? noConnection);
       return;
     }
     this.bad = undefined;
@@ -99,11 +99,20 @@ export class Pool implements ConnectionOwner {
   /** Nothing to do, nothing open, nothing worth remembering. */
   get spent(): boolean {
     return (
-      this.waiting.length === 0 &&
-      this.live.size === 0 &&
-      this.opening.size === 0 &&
-      !(this.bad && this.options.now() < this.bad.until)
+      this.waiting.length === 0 && this.live.size === 0 && this.opening.size === 0 && !this.isBad()
     );
+  }
+
+  /** Whether it failed a moment ago; qmail-tcpok makes us forget that. */
+  private isBad(): boolean {
+    if (!this.bad || this.options.now() >= this.bad.until) return false;
+    this.options.timeouts.refresh();
+    return this.bad.resets === this.options.timeouts.resets;
+  }
+
+  private markBad(outcome: Outcome): void {
+    const { now, limits, timeouts } = this.options;
+    this.bad = { outcome, until: now() + limits.badSeconds * 1000, resets: timeouts.resets };
   }
 
   // ---- jobs and connections -----------------------------------------------------------------
@@ -140,8 +149,7 @@ export class Pool implements ConnectionOwner {
       this.patience = undefined;
       if (this.live.size > 0) return;
       // Those that come while the attempt goes on are told at once.
-      const until = this.options.now() + this.options.limits.badSeconds * 1000;
-      this.bad = { outcome: noConnection, until };
+      this.markBad(noConnection);
       const rest = this.waiting.splice(1);
       for (const job of rest) job.giveUp(noConnection);
     }, this.options.limits.patienceSeconds * 1000);
@@ -186,7 +194,7 @@ export class Pool implements ConnectionOwner {
     }
     if (this.opening.size > 0) return;
     this.proven = false;
-    this.bad = { outcome, until: now() + limits.badSeconds * 1000 };
+    this.markBad(outcome);
     this.failWaiting(outcome);
     this.options.empty();
   }

@@ -91,6 +91,8 @@ export function parseTimeouts(text: string): TimeoutRecord[] {
  */
 export class TimeoutFile {
   readonly table: TimeoutTable;
+  /** How often somebody else has emptied or changed the table: what was remembered before is void. */
+  resets = 0;
   private readonly path: string;
   private written = 0;
 
@@ -106,6 +108,7 @@ export class TimeoutFile {
     const found = statSync(this.path, { throwIfNoEntry: false });
     if (!found || this.written === 0 || found.mtimeMs === this.written) return;
     this.written = found.mtimeMs;
+    this.resets++;
     this.table.load(safeTimeouts(this.path));
   }
 
