@@ -26,8 +26,10 @@
  *              root, to the account that list mail is delivered as.
  * SEE ALSO     ezmlm-sub, ezmlm-list
  */
+
 import { readFileSync, statSync, writeFileSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
+import { unixSeconds } from "../../lib/date822.ts";
 import { errorText, isErrno, PermanentError, TemporaryError } from "../../lib/errors.ts";
 import { SUCCESS } from "../../lib/exit-code.ts";
 import { lockFile } from "../../lib/lock.ts";
@@ -133,6 +135,8 @@ async function make(
   else {
     await buildList(place, host.pid, async (hidden) => {
       writeFileSync(join(hidden, "key"), newKey(), { mode: 0o600, flush: true });
+      // The age of the first digest counts from now; without it the first post would be one by itself.
+      writeFileSync(join(hidden, "dignum"), `0:0:${unixSeconds(host.now())}\n`);
       await makeDatabases(host, hidden);
     });
   }

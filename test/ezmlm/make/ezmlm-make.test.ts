@@ -50,7 +50,7 @@ describe("ezmlm-make", () => {
     expect(names).toEqual(
       (
         "allow archive archived bounce bouncer confirmer deny digest digest/bounce digest/bouncer digest/lock digest/lockbounce " +
-        "digestcode dot editor ezmlmrc headeradd headerremove indexed key list.db lock lockbounce manager mod mod/accepted mod/pending " +
+        "digestcode dignum dot editor ezmlmrc headeradd headerremove indexed key list.db lock lockbounce manager mod mod/accepted mod/pending " +
         "mod/rejected mod/unconfirmed moderator outhost outlocal owner public text"
       ).split(" "),
     );
