@@ -4,6 +4,7 @@
  */
 import { type ChildProcess, spawn } from "node:child_process";
 import type { Duplex } from "node:stream";
+import { profileArguments } from "../../lib/profile.ts";
 import { Channel } from "../channel/channel.ts";
 import {
   PROTOCOL_VERSION,
@@ -64,7 +65,8 @@ export class WorkerProcess {
     this.heardAt = now;
     // setgroups(0), setgid, setuid: exactly one group remains.
     const ids = start.setsIds ? { uid: identity.uid, gid: identity.gid } : {};
-    this.child = spawn(start.node, [`--max-old-space-size=${limits.heapMegabytes}`, start.entry], {
+    const heap = `--max-old-space-size=${limits.heapMegabytes}`;
+    this.child = spawn(start.node, [heap, ...profileArguments(start.env), start.entry], {
       ...ids,
       cwd: "/",
       env: start.env,

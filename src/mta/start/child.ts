@@ -8,6 +8,7 @@ import { randomBytes } from "node:crypto";
 import { join } from "node:path";
 import type { Duplex } from "node:stream";
 import type { Owner } from "../../lib/one-uid.ts";
+import { profileArguments } from "../../lib/profile.ts";
 import type { Environment } from "../../lib/program.ts";
 import { Channel } from "../channel/channel.ts";
 import {
@@ -57,7 +58,8 @@ export class Child {
     this.context = context;
     this.row = row;
     this.listeners = listeners;
-    this.process = spawn(context.node, [join(context.root, "dist", `${row.name}.entry.js`)], {
+    const entry = join(context.root, "dist", `${row.name}.entry.js`);
+    this.process = spawn(context.node, [...profileArguments(context.env), entry], {
       cwd: context.home,
       detached: true,
       env: { ...context.env },
