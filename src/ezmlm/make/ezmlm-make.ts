@@ -136,7 +136,7 @@ async function make(
     await buildList(place, host.pid, async (hidden) => {
       writeFileSync(join(hidden, "key"), newKey(), { mode: 0o600, flush: true });
       // The age of the first digest counts from now; without it the first post would be one by itself.
-      writeFileSync(join(hidden, "dignum"), `0:0:${unixSeconds(host.now())}\n`);
+      writeFileSync(join(hidden, "dignum"), `0:0:${unixSeconds(host.now())}\n`, { mode: 0o600 });
       await makeDatabases(host, hidden);
     });
   }
