@@ -35,6 +35,7 @@ export const programs: Readonly<Record<string, Load>> = {
   "ezmlm-sub": async () => (await import("./ezmlm/subscribers/ezmlm-sub.ts")).ezmlmSub,
   "ezmlm-tstdig": async () => (await import("./ezmlm/archive/ezmlm-tstdig.ts")).ezmlmTstdig,
   "ezmlm-unsub": async () => (await import("./ezmlm/subscribers/ezmlm-unsub.ts")).ezmlmUnsub,
+  "ezmlm-warn": async () => (await import("./ezmlm/bounces/ezmlm-warn.ts")).ezmlmWarn,
   "ezmlm-weed": async () => (await import("./ezmlm/bounces/ezmlm-weed.ts")).ezmlmWeed,
   "ezqmail-demo": async () => (await import("./demo/ezqmail-demo.ts")).ezqmailDemo,
   forward: async () => (await import("./mta/forward/forward.ts")).forward,

@@ -151,7 +151,7 @@ export class BounceStore {
       for (const file of list(this.path("d", entry.name))) {
         const path = this.path("d", entry.name, file.name);
         const kind = file.name[0] === "d" ? "first" : file.name[0] === "w" ? "warning" : undefined;
-        if (kind) yield { kind, path, name: `${entry.name}/${file.name}` };
+        if (kind && file.isFile()) yield { kind, path, name: `${entry.name}/${file.name}` };
         else rmSync(path, { force: true, recursive: true });
       }
       try {
