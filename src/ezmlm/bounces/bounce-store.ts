@@ -17,6 +17,7 @@ import {
   rmdirSync,
   rmSync,
   statSync,
+  utimesSync,
 } from "node:fs";
 import { open } from "node:fs/promises";
 import { join } from "node:path";
@@ -206,7 +207,9 @@ export class BounceStore {
     const mark = this.path("lasth");
     let letter = "p";
     try {
-      if (now.getTime() - statSync(mark).mtimeMs < 100_000_000) return;
+      const age = now.getTime() - statSync(mark).mtimeMs;
+      // A mark from the future is a clock that was set back.
+      if (age >= 0 && age < 100_000_000) return;
       letter = readFileSync(mark, "latin1").slice(0, 1);
     } catch (error) {
       if (!isErrno(error, "ENOENT")) throw trouble("read", mark, error);
@@ -218,6 +221,7 @@ export class BounceStore {
       if (age > 3 * timeoutSeconds * 1000) rmSync(path, { force: true });
     }
     writeFileAtomic(mark, next, { mode: 0o644 });
+    utimesSync(mark, now, now);
   }
 }
 
