@@ -1,26 +1,29 @@
 /**
  * NAME         ezmlm-clean - end the wait of posts nobody decided on
- * SYNOPSIS     ezmlm-clean [-mMrR] DIR
+ * SYNOPSIS     ezmlm-clean [-mMrRvV] DIR
  * DESCRIPTION  Looks through DIR/mod/pending, unconfirmed, accepted and rejected. What is older than
  *              DIR/modtime hours (default 120, at least 24, at most 240; the age is in the name) goes:
  *              a pending post back to its sender with a notice, the rest silently. A read-only file
- *              stays; so does a file that is not named TS.PID.
+ *              stays; so does a file that is not named TS.PID. A post that the queue refuses to take
+ *              back stays for as long again.
  * OPTIONS      -r  return pending posts (default). -R  drop them (default with DIR/noreturnposts).
  *              -m  enclose a returned post as a MIME part (default). -M  append it.
+ *              -v, -V  print the version.
  * ENVIRONMENT  None.
  * FILES        modtime noreturnposts mod/ mod/lock text/top text/mod-timeout
- * EXIT CODES   0 done. 100 wrong command line. 111 temporary.
+ * EXIT CODES   0 done. 100 wrong command line, or a post cannot be returned. 111 temporary.
  * SEE ALSO     ezmlm-store, ezmlm-moderate
  */
 import { readdirSync, rmSync, statSync } from "node:fs";
 import { unixSeconds } from "../../lib/date822.ts";
-import { errorText, isErrno, TemporaryError } from "../../lib/errors.ts";
+import { errorText, isErrno, PermanentError, TemporaryError } from "../../lib/errors.ts";
 import { type ExitCode, SUCCESS } from "../../lib/exit-code.ts";
 import { OptionTable } from "../../lib/option.ts";
 import type { Host, Program } from "../../lib/program.ts";
 import { type List, openList } from "../list/list.ts";
+import { printVersion, versionRows, wantsVersion } from "../list/version.ts";
 import { returnExpired } from "./moderation-mail.ts";
-import { storedSender } from "./waiting-room.ts";
+import { isDecided, storedSender } from "./waiting-room.ts";
 
 const options = new OptionTable(
   "ezmlm-clean",
@@ -29,6 +32,7 @@ const options = new OptionTable(
     { letter: "M", help: "append plainly", negates: "m" },
     { letter: "r", help: "return pending posts (default)" },
     { letter: "R", help: "drop them", negates: "r" },
+    ...versionRows,
   ],
   "DIR",
 );
@@ -39,6 +43,7 @@ export const ezmlmClean: Program = {
   runAs: (host) => options.parse(host.args).rest[0],
   async run(host: Host): Promise<ExitCode> {
     const parsed = options.parse(host.args);
+    if (wantsVersion(parsed)) return printVersion(host);
     const [dir, ...more] = parsed.rest;
     if (dir === undefined || more.length > 0) throw options.error();
     const list = await openList(host, dir);
@@ -47,17 +52,10 @@ export const ezmlmClean: Program = {
       // Nearly every post finds nothing to do, and need not wait for the lock to see that.
       if (expired(list, before).length === 0) return SUCCESS;
       const returns = parsed.flag("r") ?? !list.has("noreturnposts");
-      await list.withLock("mod/lock", async () => {
-        for (const { place, name } of expired(list, before)) {
-          const path = list.path("mod", place, name);
-          const mode = statSync(path, { throwIfNoEntry: false })?.mode ?? 0;
-          if ((mode & 0o200) === 0) continue;
-          if (place === "pending" && returns && (mode & 0o100) !== 0) {
-            await giveBack(host, list, name, path, parsed.flag("m") !== false);
-          }
-          rmSync(path, { force: true });
-        }
-      });
+      const isMultipart = parsed.flag("m") !== false;
+      await list.withLock("mod/lock", () =>
+        clean(host, list, { before, returns, isMultipart }),
+      );
     } finally {
       list.close();
     }
@@ -65,16 +63,46 @@ export const ezmlmClean: Program = {
   },
 };
 
+interface Cleaning {
+  /** Seconds; what came earlier has waited long enough. */
+  readonly before: number;
+  readonly returns: boolean;
+  readonly isMultipart: boolean;
+}
+
+async function clean(host: Host, list: List, cleaning: Cleaning): Promise<void> {
+  const { before, returns, isMultipart } = cleaning;
+  let refusal: PermanentError | undefined;
+  for (const { place, name } of expired(list, before)) {
+    const path = list.path("mod", place, name);
+    const mode = statSync(path, { throwIfNoEntry: false })?.mode ?? 0;
+    if ((mode & 0o200) === 0) continue;
+    // A stub says that a crash alone left the post here.
+    const isOpen = (mode & 0o100) !== 0 && !isDecided(list, name);
+    if (place === "pending" && returns && isOpen) {
+      try {
+        await giveBack(host, list, { name, path, isMultipart });
+      } catch (error) {
+        if (!(error instanceof PermanentError)) throw error;
+        // The posts behind it must not wait for what cannot be; somebody may mend it until then.
+        refusal ??= error;
+        if (secondsOf(name) >= before - 3600 * waitHours(list)) continue;
+      }
+    }
+    rmSync(path, { force: true });
+  }
+  if (refusal) throw refusal;
+}
+
 async function giveBack(
   host: Host,
   list: List,
-  name: string,
-  path: string,
-  multipart: boolean,
+  post: { readonly name: string; readonly path: string; readonly isMultipart: boolean },
 ): Promise<void> {
+  const { name, path, isMultipart } = post;
   const sender = await storedSender(path);
   if (sender === "") return;
-  const request = { name, sender, path, headerOnly: false, multipart };
+  const request = { name, sender, path, headerOnly: false, multipart: isMultipart };
   const receipt = await returnExpired(host, list, request);
   host.stderr.write(`ezmlm-clean: info: qp ${receipt.id}\n`);
 }
@@ -92,9 +120,14 @@ interface Waiting {
 function expired(list: List, before: number): Waiting[] {
   return ["pending", "accepted", "rejected", "unconfirmed"].flatMap((place) =>
     names(list.path("mod", place))
-      .filter((name) => /^\d+\.\d+$/.test(name) && Number.parseInt(name, 10) < before)
+      .filter((name) => /^\d+\.\d+$/.test(name) && secondsOf(name) < before)
       .map((name) => ({ place, name })),
   );
+}
+
+/** When the post came. */
+function secondsOf(name: string): number {
+  return Number.parseInt(name, 10);
 }
 
 function names(path: string): string[] {

@@ -1,6 +1,6 @@
 /**
  * NAME         ezmlm-confirm - handle the sender's confirmation of a post
- * SYNOPSIS     ezmlm-confirm [-cCmMrR] [-t reply-to] DIR [program [args...]]
+ * SYNOPSIS     ezmlm-confirm [-cCmMrRvV] [-t reply-to] DIR [program [args...]]
  * DESCRIPTION  Handles mail to LIST-confirm-TS.PID.COOKIE and LIST-discard-TS.PID.COOKIE; stands in
  *              DIR/confirmer. On confirm the post waiting in DIR/mod/unconfirmed is given to ezmlm-send,
  *              or to the program named (one word: a shell command line), with SENDER as it was. On
@@ -8,6 +8,7 @@
  *              sender, so its bounce discards.
  * OPTIONS      -c -C -r -R  given to ezmlm-send.
  *              -m -M -t -T  accepted, without effect.
+ *              -v, -V  print the version.
  * ENVIRONMENT  SENDER, LOCAL, DEFAULT (required). SENDER may be empty on discard.
  * FILES        mod/unconfirmed mod/confirmlock
  * EXIT CODES   0 done. 100 wrong cookie, no such post. 111 temporary.
@@ -21,9 +22,10 @@ import type { Host, Program } from "../../lib/program.ts";
 import { checkCookie } from "../list/cookie.ts";
 import { openList } from "../list/list.ts";
 import { requireSender } from "../list/sender.ts";
+import { printVersion, versionRows, wantsVersion } from "../list/version.ts";
 import { catalogue } from "../reply/texts.ts";
-import { sendOptions } from "./ezmlm-store.ts";
 import { DECIDE, DISCARD, waitingCookie } from "./moderation-mail.ts";
+import { sendOptions } from "./passed-options.ts";
 import { runPostProgram } from "./run-post-program.ts";
 import { parseWaitingCommand } from "./waiting-command.ts";
 import { isWaiting, removeWaiting, storedSender } from "./waiting-room.ts";
@@ -39,6 +41,7 @@ const options = new OptionTable(
     { letter: "R", help: "given to ezmlm-send", negates: "r" },
     { letter: "t", argument: "reply-to", help: "no effect", ignored: true },
     { letter: "T", argument: "reply-to", help: "no effect", ignored: true },
+    ...versionRows,
   ],
   "DIR [program [args...]]",
 );
@@ -49,6 +52,7 @@ export const ezmlmConfirm: Program = {
   runAs: (host) => options.parse(host.args).rest[0],
   async run(host: Host): Promise<ExitCode> {
     const parsed = options.parse(host.args);
+    if (wantsVersion(parsed)) return printVersion(host);
     const [dir, ...command] = parsed.rest;
     if (dir === undefined) throw options.error();
     const list = await openList(host, dir);

@@ -1,6 +1,6 @@
 /**
  * NAME         ezmlm-gate - post directly or moderate, as the sender deserves
- * SYNOPSIS     ezmlm-gate [-0cCmMpPrRsSyYQ] [-q file] DIR [db...]
+ * SYNOPSIS     ezmlm-gate [-0cCmMpPQrRsSvVyY] [-q file] DIR [db...]
  * DESCRIPTION  A message whose SENDER is in one of the databases goes to ezmlm-send, any other to
  *              ezmlm-store. Without databases and -q every message is moderated.
  *              With -q each line of the file (in DIR; `|` in front may stand, lines that begin with #
@@ -9,8 +9,11 @@
  *              databases decide; without databases the message is posted.
  * OPTIONS      -q file  see above.
  *              -0  only tell on stdout which program would run.
- *              -c -C -r -R -Q  given to either program; -m -M -p -P -s -S -y -Y  to ezmlm-store.
+ *              -Q  accepted, without effect.
+ *              -c -C -r -R  given to either program; -m -M -p -P -s -S -y -Y  to ezmlm-store.
+ *              -v, -V  print the version.
  * ENVIRONMENT  SENDER (required with databases).
+ * FILES        the databases, the file of -q; those of ezmlm-send and ezmlm-store
  * EXIT CODES   0 done. 100 refused. 111 temporary.
  * SEE ALSO     ezmlm-send, ezmlm-store, ezmlm-issubn
  */
@@ -21,22 +24,26 @@ import { OptionTable } from "../../lib/option.ts";
 import { type Host, type Program, runProgram } from "../../lib/program.ts";
 import { type List, openList } from "../list/list.ts";
 import { readSender } from "../list/sender.ts";
+import { printVersion, versionRows, wantsVersion } from "../list/version.ts";
 import { catalogue } from "../reply/texts.ts";
+import { isInAny } from "../subscribers/membership.ts";
 import { ezmlmSend } from "./ezmlm-send.ts";
 import { ezmlmStore } from "./ezmlm-store.ts";
 import { rereadable } from "./incoming.ts";
+import { forSend, optionPair, passedOptions } from "./passed-options.ts";
 import { childCode } from "./waiting-command.ts";
 
-const forBoth = "cCrRQ";
-const forStore = "mMpPsSyY";
+const forStore = ["m", "p", "s", "y"];
 
 const options = new OptionTable(
   "ezmlm-gate",
   [
     { letter: "0", help: "only tell what would run" },
-    ...[...forBoth].map((letter) => ({ letter, help: "given to either program" })),
-    ...[...forStore].map((letter) => ({ letter, help: "given to ezmlm-store" })),
+    ...forSend.flatMap((letter) => optionPair(letter, "given to either program")),
+    ...forStore.flatMap((letter) => optionPair(letter, "given to ezmlm-store")),
+    { letter: "Q", help: "no effect", ignored: true },
     { letter: "q", argument: "file", help: "commands that judge the message" },
+    ...versionRows,
   ],
   "DIR [db...]",
 );
@@ -47,13 +54,16 @@ export const ezmlmGate: Program = {
   runAs: (host) => options.parse(host.args).rest[0],
   async run(given: Host): Promise<ExitCode> {
     const parsed = options.parse(given.args);
+    if (wantsVersion(parsed)) return printVersion(given);
     const [dir, ...databases] = parsed.rest;
     if (dir === undefined) throw options.error();
-    const host = deriveHost(given, { stdin: await rereadable(given.stdin) });
+    const file = parsed.value("q");
+    // Commands read the message, and so does who comes after them.
+    const host =
+      file === undefined ? given : deriveHost(given, { stdin: await rereadable(given.stdin) });
     const list = await openList(host, dir);
     let posts: boolean;
     try {
-      const file = parsed.value("q");
       const word = file === undefined ? undefined : await judge(host, list, file);
       if (word !== undefined) posts = word === "post";
       else if (databases.length > 0) posts = await isKnown(host, list, databases);
@@ -61,13 +71,8 @@ export const ezmlmGate: Program = {
     } finally {
       list.close();
     }
-    const passed = (letters: string): string[] =>
-      [...letters].filter((letter) => parsed.count(letter) > 0).map((letter) => `-${letter}`);
     const program = posts ? ezmlmSend : ezmlmStore;
-    // -Q means something to ezmlm-send only.
-    const args = posts
-      ? [...passed(forBoth), dir]
-      : [...passed(forBoth.replace("Q", "") + forStore), dir];
+    const args = [...passedOptions(parsed, posts ? forSend : [...forSend, ...forStore]), dir];
     if (parsed.flag("0")) {
       host.stdout.write(`${program.name} ${args.join(" ")}\n`);
       return SUCCESS;
@@ -79,11 +84,7 @@ export const ezmlmGate: Program = {
 async function isKnown(host: Host, list: List, databases: readonly string[]): Promise<boolean> {
   const sender = readSender(host);
   if (sender === undefined) throw new PermanentError("SENDER is not set. (#5.3.5)");
-  if (sender === "") return false;
-  for (const name of databases) {
-    if ((await list.db(name).has(sender)) !== undefined) return true;
-  }
-  return false;
+  return sender !== "" && (await isInAny(list, databases, sender));
 }
 
 /** What the commands of a file say; undefined when they leave it open. */

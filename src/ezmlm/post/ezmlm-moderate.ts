@@ -1,6 +1,6 @@
 /**
  * NAME         ezmlm-moderate - carry out a moderator's decision on a post
- * SYNOPSIS     ezmlm-moderate [-cCmMrR] [-t reply-to] DIR [program [args...]]
+ * SYNOPSIS     ezmlm-moderate [-cCmMrRvV] [-t reply-to] DIR [program [args...]]
  * DESCRIPTION  Handles mail to LIST-accept-TS.PID.COOKIE and LIST-reject-TS.PID.COOKIE; stands in
  *              DIR/moderator. On accept the post waiting in DIR/mod/pending is given to ezmlm-send, or
  *              to the program named (one word: a shell command line), with SENDER as it was. On reject
@@ -11,12 +11,13 @@
  * OPTIONS      -m  enclose a returned post as a MIME part (default). -M  append it.
  *              -t, -T reply-to  Reply-To of the notice.
  *              -c -C -r -R  given to ezmlm-send.
+ *              -v, -V  print the version.
  * ENVIRONMENT  SENDER, LOCAL, DEFAULT (required).
  * FILES        mod/pending mod/accepted mod/rejected mod/lock text/top text/mod-reject
  * EXIT CODES   0 done. 100 wrong cookie, no such post, decided otherwise. 111 temporary.
  * SEE ALSO     ezmlm-store, ezmlm-clean, ezmlm-send
  */
-import { PermanentError, TemporaryError } from "../../lib/errors.ts";
+import { PermanentError } from "../../lib/errors.ts";
 import { type ExitCode, SUCCESS } from "../../lib/exit-code.ts";
 import { fileInput } from "../../lib/message-input.ts";
 import { OptionTable, type ParsedOptions } from "../../lib/option.ts";
@@ -24,15 +25,17 @@ import type { Host, Program } from "../../lib/program.ts";
 import { checkCookie } from "../list/cookie.ts";
 import { type List, openList } from "../list/list.ts";
 import { requireSender } from "../list/sender.ts";
+import { printVersion, versionRows, wantsVersion } from "../list/version.ts";
 import { catalogue } from "../reply/texts.ts";
 import { framedComment, moderatorComment } from "./comment.ts";
-import { sendOptions } from "./ezmlm-store.ts";
 import { firstBytes, readIncoming } from "./incoming.ts";
 import { messageText } from "./message-text.ts";
 import { DECIDE, returnRejected, waitingCookie } from "./moderation-mail.ts";
+import { sendOptions } from "./passed-options.ts";
 import { runPostProgram } from "./run-post-program.ts";
 import { parseWaitingCommand } from "./waiting-command.ts";
 import {
+  BY_HAND,
   type Decision,
   decision,
   dropDecision,
@@ -56,6 +59,7 @@ const options = new OptionTable(
     { letter: "R", help: "given to ezmlm-send", negates: "r" },
     { letter: "t", argument: "reply-to", help: "Reply-To of the notice" },
     { letter: "T", argument: "reply-to", help: "the same" },
+    ...versionRows,
   ],
   "DIR [program [args...]]",
 );
@@ -66,6 +70,7 @@ export const ezmlmModerate: Program = {
   runAs: (host) => options.parse(host.args).rest[0],
   async run(host: Host): Promise<ExitCode> {
     const parsed = options.parse(host.args);
+    if (wantsVersion(parsed)) return printVersion(host);
     const [dir, ...command] = parsed.rest;
     if (dir === undefined) throw options.error();
     const list = await openList(host, dir);
@@ -99,26 +104,29 @@ async function decide(host: Host, list: List, verdict: Verdict): Promise<ExitCod
     const key = kind === "accepted" ? "ERR_MOD_REJECTED" : "ERR_MOD_ACCEPTED";
     throw new PermanentError(catalogue(host, list, key));
   }
-  const key = host.deliveryKey ?? "";
+  const key = host.deliveryKey ?? BY_HAND;
   const begun = decision(list, kind, name);
-  // Another delivery is at it and comes again, or it is done.
-  if (begun !== undefined && (begun !== key || key === "") && !(begun === "" && key === "")) {
+  if (begun === "") {
+    // A crash may have come between the stub and this.
+    removeWaiting(list, "pending", name);
     return SUCCESS;
   }
+  // Another delivery began and comes again; who began by hand is gone, for we hold the lock.
+  if (begun !== undefined && begun !== key && begun !== BY_HAND) return SUCCESS;
   if (!isWaiting(list, "pending", name)) {
     if (begun !== undefined) return SUCCESS;
     throw new PermanentError(catalogue(host, list, "ERR_MOD_TIMEOUT"));
   }
   writeDecision(list, kind, name, key);
   const code = await carryOut(host, list, verdict).catch((error: unknown) => {
-    if (!(error instanceof TemporaryError) || key === "") dropDecision(list, kind, name);
+    if (error instanceof PermanentError || key === BY_HAND) dropDecision(list, kind, name);
     throw error;
   });
   if (code !== SUCCESS) {
-    if (code === 100 || key === "") dropDecision(list, kind, name);
+    if (code === 100 || key === BY_HAND) dropDecision(list, kind, name);
     return code;
   }
-  if (key !== "") writeDecision(list, kind, name, "");
+  writeDecision(list, kind, name, "");
   removeWaiting(list, "pending", name);
   return SUCCESS;
 }

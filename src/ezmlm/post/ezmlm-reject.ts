@@ -1,6 +1,6 @@
 /**
  * NAME         ezmlm-reject - refuse unsuitable posts
- * SYNOPSIS     ezmlm-reject [-bBcCfFhHqQsStT] [DIR]
+ * SYNOPSIS     ezmlm-reject [-bBcCfFhHqQsStTvV] [DIR]
  * DESCRIPTION  Reads a message and refuses it when it does not belong on a list. Stands first in
  *              DIR/editor. Refused are, in this order: a message with a field named in
  *              DIR/headerreject; bulk and junk mail (dropped silently); a message that does not name
@@ -17,6 +17,7 @@
  *              -b  refuse a Subject or first line of text that begins with subscribe or unsubscribe,
  *                  too. -B  do not (default).
  *              -h  look at DIR/headerreject (default). -H  do not.
+ *              -v, -V  print the version.
  * ENVIRONMENT  SENDER (required).
  * FILES        DIR/headerreject mimekeep mimeremove mimereject msgsize
  * EXIT CODES   0 fine. 99 dropped or forwarded. 100 refused. 111 temporary.
@@ -36,6 +37,7 @@ import { OptionTable, type ParsedOptions } from "../../lib/option.ts";
 import type { Host, Program } from "../../lib/program.ts";
 import { type List, openList } from "../list/list.ts";
 import { readSender } from "../list/sender.ts";
+import { printVersion, versionRows, wantsVersion } from "../list/version.ts";
 import type { ReplyList } from "../reply/reply-list.ts";
 import { catalogue } from "../reply/texts.ts";
 import { type IncomingMessage, readIncoming } from "./incoming.ts";
@@ -59,6 +61,7 @@ const options = new OptionTable(
     { letter: "S", help: "do not", negates: "s" },
     { letter: "t", help: "the list must be in To or Cc (default)" },
     { letter: "T", help: "need not", negates: "t" },
+    ...versionRows,
   ],
   "[DIR]",
 );
@@ -69,6 +72,7 @@ export const ezmlmReject: Program = {
   runAs: (host) => options.parse(host.args).rest[0],
   async run(host: Host): Promise<ExitCode> {
     const parsed = options.parse(host.args);
+    if (wantsVersion(parsed)) return printVersion(host);
     const [dir, ...more] = parsed.rest;
     if (more.length > 0) throw options.error();
     const list = dir === undefined ? undefined : await openList(host, dir);

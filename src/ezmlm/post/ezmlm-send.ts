@@ -1,6 +1,6 @@
 /**
  * NAME         ezmlm-send - distribute a post to the subscribers of a list
- * SYNOPSIS     ezmlm-send [-rR] [-H header] [-s lo_hi] DIR
+ * SYNOPSIS     ezmlm-send [-rRvV] [-H header] [-s lo_hi] DIR
  * DESCRIPTION  Reads a message and sends it to every subscriber of the list in DIR, with envelope
  *              sender LIST-return-N-@HOST-@[], so that a bounce tells message and subscriber. N is one
  *              more than the last; it stands in DIR/num.
@@ -20,6 +20,7 @@
  *              -H header  sublist: this field proves that a list sent the message, not Mailing-List.
  *              -s lo_hi, -S lo_hi  only subscribers whose hash (0..52) is in this range.
  *              -c -C -l -L -q -Q  accepted, without effect.
+ *              -v, -V  print the version.
  * ENVIRONMENT  SENDER; may be unset in a shell. DNSCACHEIP: name servers to ask instead of the system's.
  * FILES        num headeradd headerremove headerkeep prefix listid replytolist rewritefrom sublist
  *              mimeremove mimekeep addtrailer text/trailer archived indexed lock list.db archive/
@@ -36,6 +37,7 @@ import { OptionTable, type ParsedOptions } from "../../lib/option.ts";
 import type { Host, Program } from "../../lib/program.ts";
 import { type List, openList } from "../list/list.ts";
 import { readSender } from "../list/sender.ts";
+import { printVersion, versionRows, wantsVersion } from "../list/version.ts";
 import { catalogue } from "../reply/texts.ts";
 import type { HashRange } from "../subscribers/subdb.ts";
 import { systemTxt } from "./dmarc.ts";
@@ -55,6 +57,7 @@ const options = new OptionTable(
     { letter: "s", argument: "lo_hi", help: "subscribers with these hashes only" },
     { letter: "S", argument: "lo_hi", help: "the same" },
     ..."cClLqQ".split("").map(ignored),
+    ...versionRows,
   ],
   "DIR",
 );
@@ -65,6 +68,7 @@ export const ezmlmSend: Program = {
   runAs: (host) => options.parse(host.args).rest[0],
   async run(host: Host): Promise<ExitCode> {
     const parsed = options.parse(host.args);
+    if (wantsVersion(parsed)) return printVersion(host);
     const [dir, ...more] = parsed.rest;
     if (dir === undefined || more.length > 0) throw options.error();
     const range = hashRange(parsed.value("S") ?? parsed.value("s"));

@@ -1,6 +1,6 @@
 /**
  * NAME         ezmlm-store - queue a post for moderation or for its sender's confirmation
- * SYNOPSIS     ezmlm-store [-bBcCmMpPrRsSyY] DIR
+ * SYNOPSIS     ezmlm-store [-bBcCmMpPrRsSvVyY] DIR
  * DESCRIPTION  Reads a post. With DIR/modpost it is kept in DIR/mod/pending and the moderators are
  *              asked: an answer to the mail they get accepts the post, an answer to its From address
  *              rejects it. A moderator's own post is sent to that moderator alone. With
@@ -16,6 +16,7 @@
  *              -b  enclose the whole post (default). -B  only its header.
  *              -m  enclose it as a MIME part (default). -M  append it.
  *              -c -C -r -R  given to ezmlm-send.
+ *              -v, -V  print the version.
  * ENVIRONMENT  SENDER (required).
  * FILES        modpost modpostonly confirmpost remote text/mod-request text/post-confirm mod/pending
  *              mod/unconfirmed mod/lock list.db
@@ -32,12 +33,14 @@ import { OptionTable, type ParsedOptions } from "../../lib/option.ts";
 import { type Host, type Program, runProgram } from "../../lib/program.ts";
 import { type List, openList } from "../list/list.ts";
 import { readSender } from "../list/sender.ts";
+import { printVersion, versionRows, wantsVersion } from "../list/version.ts";
 import { catalogue } from "../reply/texts.ts";
 import { ezmlmSend } from "./ezmlm-send.ts";
 import { type IncomingMessage, readIncoming } from "./incoming.ts";
 import { askModerators, askSender, type WaitingRequest } from "./moderation-mail.ts";
 import { ownDeliveredTo } from "./outgoing-header.ts";
-import { decision, freeName, headerAddress, isWaiting, storeWaiting } from "./waiting-room.ts";
+import { sendOptions } from "./passed-options.ts";
+import { decision, freeName, isWaiting, removeWaiting, storeWaiting } from "./waiting-room.ts";
 
 const options = new OptionTable(
   "ezmlm-store",
@@ -56,6 +59,7 @@ const options = new OptionTable(
     { letter: "S", help: "one database for both (default)", negates: "s" },
     { letter: "y", help: "ask the sender to confirm" },
     { letter: "Y", help: "do not", negates: "y" },
+    ...versionRows,
   ],
   "DIR",
 );
@@ -66,6 +70,7 @@ export const ezmlmStore: Program = {
   runAs: (host) => options.parse(host.args).rest[0],
   async run(host: Host): Promise<ExitCode> {
     const parsed = options.parse(host.args);
+    if (wantsVersion(parsed)) return printVersion(host);
     const [dir, ...more] = parsed.rest;
     if (dir === undefined || more.length > 0) throw options.error();
     const list = await openList(host, dir);
@@ -78,14 +83,6 @@ export const ezmlmStore: Program = {
     return runProgram(ezmlmSend, deriveHost(host, { args: [...sendOptions(parsed), dir] }));
   },
 };
-
-/** What of our options ezmlm-send understands. */
-export function sendOptions(parsed: ParsedOptions): string[] {
-  return ["c", "r"].flatMap((letter) => {
-    const flag = parsed.flag(letter);
-    return flag === undefined ? [] : [`-${flag ? letter : letter.toUpperCase()}`];
-  });
-}
 
 async function store(
   host: Host,
@@ -115,7 +112,7 @@ async function store(
     }
     const room = confirm ? "unconfirmed" : "pending";
     await list.withLock("mod/lock", async () => {
-      const name = await keep(host, list, room, { sender: headerAddress(sender), mark, message });
+      const name = await keep(host, list, room, { sender, mark, message });
       if (name === undefined) return;
       const request: WaitingRequest = {
         name,
@@ -126,12 +123,19 @@ async function store(
       };
       // An entry `@domain` makes everybody there a moderator, and names nobody.
       const self = moderator?.startsWith("@") ? sender : moderator;
-      const receipt = confirm
-        ? await askSender(host, list, request)
-        : await askModerators(host, list, request, {
+      const asking = confirm
+        ? askSender(host, list, request)
+        : askModerators(host, list, request, {
             moderator: self,
             database: parsed.flag("s") ? "mod" : own,
           });
+      const receipt = await asking.catch((error: unknown) => {
+        // Nobody was asked, and nobody will be: the post bounces, or whoever ran us tries anew.
+        if (error instanceof PermanentError || host.deliveryKey === undefined) {
+          removeWaiting(list, room, name);
+        }
+        throw error;
+      });
       remember(host, list, name, true);
       host.stderr.write(`ezmlm-store: info: qp ${receipt.id}\n`);
     });
@@ -151,10 +155,12 @@ async function keep(
   const key = host.deliveryKey;
   const before = key === undefined ? undefined : list.store.waitingPost(key);
   if (before) {
-    const isDecided = (["accepted", "rejected"] as const).some(
-      (kind) => decision(list, kind, before.name) !== undefined,
-    );
-    if (before.asked || isDecided) return undefined;
+    const decisions = [
+      decision(list, "accepted", before.name),
+      decision(list, "rejected", before.name),
+    ];
+    // Who decided was asked, whatever the crash kept us from noting.
+    if (before.asked || decisions.some((each) => each !== undefined)) return undefined;
     if (isWaiting(list, room, before.name)) return before.name;
   }
   const name = before?.name ?? freeName(list, unixSeconds(host.now()), host.pid);

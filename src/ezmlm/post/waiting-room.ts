@@ -2,7 +2,8 @@
  * Posts that wait: `mod/pending` for a moderator, `mod/unconfirmed` for their sender, as files
  * `TS.PID`. A file is complete when its owner-exec bit is set. A decision leaves an empty stub of the
  * same name in `mod/accepted` or `mod/rejected`; while it is being carried out the stub holds the
- * key of the delivery that does it, so that a second decision does not do it again.
+ * key of the delivery that does it (`-` outside of one), so that a second decision does not do it
+ * again.
  * Reference ezmlm-formats.md 7. Changes happen under `mod/lock` (confirmations: `mod/confirmlock`).
  */
 import {
@@ -95,6 +96,14 @@ export async function storedSender(path: string): Promise<string> {
 /** The address as it stands in a header. */
 export function headerAddress(sender: string): string {
   return quoteAddress(sender.replace(/[\0\r\n]/g, "_"));
+}
+
+/** In a stub: somebody began whom nobody will run again. */
+export const BY_HAND = "-";
+
+/** Whether the post was decided on and the decision carried out. */
+export function isDecided(list: HasPath, name: string): boolean {
+  return decision(list, "accepted", name) === "" || decision(list, "rejected", name) === "";
 }
 
 /** Who is at it: undefined nobody, "" it is done, else the delivery that began. */
