@@ -12,6 +12,7 @@ export const programs: Readonly<Record<string, Load>> = {
   condredirect: async () => (await import("./mta/forward/condredirect.ts")).condredirect,
   datemail: async () => (await import("./mta/inject/datemail.ts")).datemail,
   except: async () => (await import("./mta/forward/except.ts")).except,
+  "ezmlm-accept": async () => (await import("./ezmlm/post/ezmlm-accept.ts")).ezmlmAccept,
   "ezmlm-archive": async () => (await import("./ezmlm/archive/ezmlm-archive.ts")).ezmlmArchive,
   "ezmlm-checksub": async () =>
     (await import("./ezmlm/subscribers/ezmlm-checksub.ts")).ezmlmChecksub,
@@ -20,7 +21,9 @@ export const programs: Readonly<Record<string, Load>> = {
   "ezmlm-gate": async () => (await import("./ezmlm/post/ezmlm-gate.ts")).ezmlmGate,
   "ezmlm-get": async () => (await import("./ezmlm/archive/ezmlm-get.ts")).ezmlmGet,
   "ezmlm-idx": async () => (await import("./ezmlm/archive/ezmlm-idx.ts")).ezmlmIdx,
+  "ezmlm-import": async () => (await import("./ezmlm/archive/ezmlm-import.ts")).ezmlmImport,
   "ezmlm-issubn": async () => (await import("./ezmlm/subscribers/ezmlm-issubn.ts")).ezmlmIssubn,
+  "ezmlm-limit": async () => (await import("./ezmlm/post/ezmlm-limit.ts")).ezmlmLimit,
   "ezmlm-list": async () => (await import("./ezmlm/subscribers/ezmlm-list.ts")).ezmlmList,
   "ezmlm-make": async () => (await import("./ezmlm/make/ezmlm-make.ts")).ezmlmMake,
   "ezmlm-manage": async () => (await import("./ezmlm/manage/ezmlm-manage.ts")).ezmlmManage,

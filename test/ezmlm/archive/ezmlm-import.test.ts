@@ -1,0 +1,38 @@
+import { expect, test } from "vitest";
+import { bareList } from "../../support/bare-list.ts";
+
+const mbox = `junk
+
+From ann@example.net Sat Nov 21 01:36:17 2026
+Subject: one
+
+From the body
+>From me
+
+>>From you
+
+From MAILER-DAEMON Sat Nov 21 01:36:18 2026
+Subject: two
+
+${"x".repeat(600)}
+`;
+
+test("ezmlm-import appends the messages of an mbox to the archive", async () => {
+  const list = await bareList({ num: "7:5\n" });
+  const ran = await list.run("ezmlm-import", { stdin: mbox });
+  expect([ran.code, ran.stderr]).toEqual([0, "ezmlm-import: info: 2 messages\n"]);
+  expect(list.read("archive/0/08")).toBe(
+    "Return-Path: <ann@example.net>\nSubject: one\n\nFrom the body\nFrom me\n\n>From you\n",
+  );
+  expect(list.read("archive/0/09")).toBe(`Return-Path: <>\nSubject: two\n\n${"x".repeat(600)}\n`);
+  expect(list.mode("archive/0/09")).toBe(0o744);
+  expect(list.read("num")).toBe("9:7\n");
+});
+
+test("ezmlm-import reads a file in DIR, and leaves num alone when it is not there", async () => {
+  const list = await bareList({ box: mbox });
+  expect((await list.run("ezmlm-import", { args: ["{DIR}", "box"] })).code).toBe(0);
+  expect(list.read("num")).toBe("2:2\n");
+  expect((await list.run("ezmlm-import", { args: ["{DIR}", "no"] })).code).toBe(111);
+  expect(list.read("num")).toBe("2:2\n");
+});
