@@ -29,8 +29,10 @@ import { surfCookie } from "../list/surf.ts";
 
 /** Seconds in one directory of d files. */
 export const SLOT_SECONDS = 10_000;
-/** Bytes of a bounce that are kept. */
-const BOUNCE_LIMIT = 1024 * 1024;
+/** Bytes of a bounce that are kept: no warning copies more. */
+const BOUNCE_LIMIT = 256 * 1024;
+/** Characters of lost numbers that are kept; who forges bounces shall not fill the disk. */
+const NUMBERS_LIMIT = 128 * 1024;
 
 export interface StoredBounce {
   readonly kind: "first" | "warning";
@@ -72,20 +74,19 @@ export class BounceStore {
     }
   }
 
-  /** Note a lost message; twice is once. Returns whether it is the first of this address. */
-  addNumber(address: string, number: number): boolean {
-    const before = this.numbers(address);
+  /** Note a lost message; twice is once. */
+  addNumber(address: string, number: number): void {
+    const before = this.numbers(address) ?? "";
     const line = `   ${number}\n`;
-    if (before?.split(/(?<=\n)/).includes(line)) return false;
+    if (before.length > NUMBERS_LIMIT || before.split(/(?<=\n)/).includes(line)) return;
     const path = this.numbersPath(address);
     try {
       mkdirSync(join(path, ".."), { recursive: true, mode: 0o755 });
       const temp = path.replace(/\/h([^/]*)$/, "/H$1");
-      writeFileAtomic(path, (before ?? "") + line, { mode: 0o644, temp });
+      writeFileAtomic(path, before + line, { mode: 0o644, temp });
     } catch (error) {
       throw trouble("write", path, error);
     }
-    return before === undefined;
   }
 
   removeNumbers(address: string): void {

@@ -7,6 +7,7 @@ import { fieldText, findField, parseHeader } from "../../lib/header.ts";
 import type { ContentType } from "../post/content-type.ts";
 import { mimeParts } from "../post/message-text.ts";
 import { topType } from "../post/post-body.ts";
+import type { FailedRecipient } from "./qsbmf.ts";
 
 export interface RecipientStatus {
   /** "" when the report names none. */
@@ -17,12 +18,21 @@ export interface RecipientStatus {
   readonly status: string;
 }
 
-/** Whether the header announces a delivery status notification. */
+/** Whether the header announces a delivery status notification; some forget to say of which type. */
 export function isDeliveryReport(type: ContentType | undefined): boolean {
   return (
     type?.type === "multipart/report" &&
-    asciiLower(type.parameters.get("report-type") ?? "") === "delivery-status"
+    asciiLower(type.parameters.get("report-type") ?? "delivery-status") === "delivery-status"
   );
+}
+
+/** Who failed for good, with what the report says about each. */
+export function failedRecipients(type: ContentType | undefined, body: Buffer): FailedRecipient[] {
+  const failed = (deliveryStatus(type, body) ?? []).filter((each) => each.action === "failed");
+  return failed.map(({ recipient, status }) => ({
+    recipient,
+    text: `Final-Recipient: rfc822; ${recipient}\nAction: failed\nStatus: ${status || "5.0.0"}\n`,
+  }));
 }
 
 /** What the status part says; undefined when there is no such part in `body`. */

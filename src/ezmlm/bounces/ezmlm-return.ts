@@ -1,11 +1,12 @@
 /**
  * NAME         ezmlm-return - record bounces of a list
- * SYNOPSIS     ezmlm-return [-dD] DIR
+ * SYNOPSIS     ezmlm-return [-dDvV] DIR
  * DESCRIPTION  Handles mail to LIST-return-...: the bounces of posts, warnings and probes. Stands in
  *              DIR/bouncer (and with -d in DIR/digest/bouncer) after ezmlm-weed.
  *              A bounce of post N for a subscriber is kept, once; further numbers are added to the
  *              subscriber's list of lost messages. The report of qmail-send on a post whose sender
- *              was not expanded, or a delivery status notification, names its recipients itself.
+ *              was not expanded, or a delivery status notification, names its recipients itself; of
+              such a report each of them gets to see only the own part.
  *              A bounce of a warning is kept for ezmlm-warn, which sends a probe; a bounce of a probe
  *              removes the subscriber. Bounces of answers are dropped. Addresses that are no
  *              subscribers are ignored.
@@ -22,29 +23,33 @@ import { unixSeconds } from "../../lib/date822.ts";
 import { deriveHost } from "../../lib/derive-host.ts";
 import { PermanentError } from "../../lib/errors.ts";
 import { type ExitCode, STOP } from "../../lib/exit-code.ts";
+import { headerBytes } from "../../lib/header.ts";
+import { bufferInput, type MessageInput } from "../../lib/message-input.ts";
 import { OptionTable } from "../../lib/option.ts";
 import type { Host, Program } from "../../lib/program.ts";
 import { checkCookie } from "../list/cookie.ts";
 import { type List, openList } from "../list/list.ts";
 import { readSender } from "../list/sender.ts";
+import { printVersion, versionRows, wantsVersion } from "../list/version.ts";
 import { firstBytes, readIncoming, rereadable } from "../post/incoming.ts";
 import { topType } from "../post/post-body.ts";
 import type { SubscriberDb } from "../subscribers/subdb.ts";
 import { BounceStore } from "./bounce-store.ts";
-import { deliveryStatus } from "./delivery-status.ts";
+import { failedRecipients } from "./delivery-status.ts";
 import { qsbmfRecipients } from "./qsbmf.ts";
 import { parseReturnAddress, type ReturnAddress } from "./return-address.ts";
 
 /** Seconds a warning or a probe may take to come back. */
 const COOKIE_SECONDS = 3_000_000;
 /** Bytes of a report that are searched for recipients. */
-const REPORT_LIMIT = 1024 * 1024;
+const REPORT_LIMIT = 16 * 1024 * 1024;
 
 const options = new OptionTable(
   "ezmlm-return",
   [
     { letter: "d", help: "the digest list" },
     { letter: "D", help: "the main list", negates: "d" },
+    ...versionRows,
   ],
   "DIR",
 );
@@ -55,6 +60,7 @@ export const ezmlmReturn: Program = {
   runAs: (host) => options.parse(host.args).rest[0],
   async run(host: Host): Promise<ExitCode> {
     const parsed = options.parse(host.args);
+    if (wantsVersion(parsed)) return printVersion(host);
     const [dir, ...more] = parsed.rest;
     if (dir === undefined || more.length > 0) throw options.error();
     const list = await openList(host, dir);
@@ -105,11 +111,13 @@ class Bounce {
         return STOP;
       case "post":
         for (const recipient of address.recipients) {
-          if (await this.lost(recipient, address.number)) break;
+          if (await this.lost(recipient, address.number, this.host.stdin)) break;
         }
         return STOP;
       case "report":
-        for (const recipient of await this.reported()) await this.lost(recipient, address.number);
+        for (const { recipient, bounce } of await this.reported()) {
+          await this.lost(recipient, address.number, bounce);
+        }
         return STOP;
       default:
         return address satisfies never;
@@ -121,25 +129,29 @@ class Bounce {
   }
 
   /** A subscriber did not get a post. False when the address is none. */
-  private async lost(recipient: string, number: number): Promise<boolean> {
-    const stored = await this.db.has(recipient);
-    if (stored === undefined) return false;
-    // An entry `@domain` stands for addresses it does not name.
-    const address = stored.startsWith("@") ? recipient : stored;
+  private async lost(recipient: string, number: number, bounce: MessageInput): Promise<boolean> {
+    const address = await this.subscriber(recipient);
+    if (address === undefined) return false;
     await this.locked(async () => {
       // The bounce before the number: a crash between the two must not leave numbers without a bounce.
-      if (this.store.numbers(address) === undefined) await this.keep("first", address);
+      if (this.store.numbers(address) === undefined) await this.keep("first", address, bounce);
       this.store.addNumber(address, number);
     });
     return true;
   }
 
-  private keep(kind: "first" | "warning", address: string): Promise<void> {
+  /** The stored spelling; entries `@domain` get no posts. */
+  private async subscriber(address: string): Promise<string | undefined> {
+    const entry = await this.db.has(address);
+    return entry?.startsWith("@") ? undefined : entry;
+  }
+
+  private keep(kind: "first" | "warning", address: string, input: MessageInput): Promise<void> {
     return this.store.keep({
       kind,
       address,
       sender: quoteAddress(this.sender),
-      input: this.host.stdin,
+      input,
       now: this.host.now(),
       pid: this.host.pid,
     });
@@ -153,8 +165,8 @@ class Bounce {
 
   private async warning(address: ReturnAddress & { kind: "warn" | "probe" }): Promise<void> {
     if (!this.isGenuine(address, "W")) return;
-    if ((await this.db.has(address.recipient)) === undefined) return;
-    await this.locked(() => this.keep("warning", address.recipient));
+    if ((await this.subscriber(address.recipient)) === undefined) return;
+    await this.locked(() => this.keep("warning", address.recipient, this.host.stdin));
   }
 
   private async probe(address: ReturnAddress & { kind: "warn" | "probe" }): Promise<void> {
@@ -162,14 +174,17 @@ class Bounce {
     await this.db.remove(address.recipient, { event: "probe" });
   }
 
-  private async reported(): Promise<string[]> {
+  /** Each with a bounce of its own: the header of the report and what it says about this one. */
+  private async reported(): Promise<{ recipient: string; bounce: MessageInput }[]> {
     const message = await readIncoming(this.host.stdin);
     try {
       const body = await firstBytes(message, REPORT_LIMIT);
-      const recipients = qsbmfRecipients(body);
-      if (recipients) return recipients;
-      const statuses = deliveryStatus(topType(message.fields), body) ?? [];
-      return statuses.filter((each) => each.action === "failed").map((each) => each.recipient);
+      const header = Buffer.concat([headerBytes(message.fields), Buffer.from("\n")]);
+      const failed = qsbmfRecipients(body) ?? failedRecipients(topType(message.fields), body);
+      return failed.map(({ recipient, text }) => ({
+        recipient,
+        bounce: bufferInput(Buffer.concat([header, Buffer.from(text)])),
+      }));
     } finally {
       await message.close();
     }

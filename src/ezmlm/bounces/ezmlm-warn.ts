@@ -23,6 +23,7 @@
  */
 import { existsSync } from "node:fs";
 import { join, resolve } from "node:path";
+import { asciiLower } from "../../lib/address.ts";
 import { unixSeconds } from "../../lib/date822.ts";
 import { PermanentError, TemporaryError } from "../../lib/errors.ts";
 import { type ExitCode, SUCCESS } from "../../lib/exit-code.ts";
@@ -119,6 +120,8 @@ class Look {
   private readonly db: string;
   private readonly store: BounceStore;
   private readonly timeoutSeconds: number;
+  /** Kinds and addresses seen: two bounces of one mail are one. */
+  private readonly seen = new Set<string>();
 
   constructor(host: Host, list: List, db: string, store: BounceStore, timeoutSeconds: number) {
     this.host = host;
@@ -143,7 +146,11 @@ class Look {
     const { store } = this;
     const { address, bounce } = store.read(stored);
     const isFirst = stored.kind === "first";
-    if (await this.isSubscriber(address)) await this.send(stored, address, bounce);
+    const key = `${stored.kind} ${asciiLower(address)}`;
+    if (!this.seen.has(key) && (await this.isSubscriber(address))) {
+      await this.send(stored, address, bounce);
+      this.seen.add(key);
+    }
     // Numbers first: numbers without a bounce would keep the next bounce from being recorded.
     if (isFirst) store.removeNumbers(address);
     store.remove(stored);

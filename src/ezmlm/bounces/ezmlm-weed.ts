@@ -6,7 +6,7 @@
  *              changes nothing.
  *              A delivery status notification is read first: it passes when it names a recipient for
  *              whom delivery failed, whatever its header says about automatic submission, so that
- *              bounces are counted. After that a message is dropped when its header has
+ *              bounces are counted. So do bounces in the form of qmail-send and Exim. After that a message is dropped when its header has
  *              Auto-Submitted (other than `no`), Precedence bulk, junk or list, a field of a mailing
  *              list (Mailing-List, List-ID, X-Mailing-List, X-ML-Name, List-Help, List-Unsubscribe,
  *              List-Subscribe, List-Post, List-Owner, List-Archive), or a Subject or a field by which
@@ -27,6 +27,7 @@ import type { Host, Program } from "../../lib/program.ts";
 import { firstBytes, type IncomingMessage, readIncoming } from "../post/incoming.ts";
 import { topType } from "../post/post-body.ts";
 import { deliveryStatus, isDeliveryReport } from "./delivery-status.ts";
+import { qsbmfRecipients } from "./qsbmf.ts";
 
 /** How much of a body is looked at, in bytes. */
 const BODY_LIMIT = 256 * 1024;
@@ -50,18 +51,25 @@ export const ezmlmWeed: Program = {
 async function isWeed(message: IncomingMessage): Promise<boolean> {
   const type = topType(message.fields);
   const isReport = isDeliveryReport(type);
+  const robots = message.fields.filter(isRobotField);
   const mayBeWarning = isSendmailWarning(message.fields);
-  const body = isReport || mayBeWarning ? await firstBytes(message, BODY_LIMIT) : Buffer.alloc(0);
-  if (isReport) {
-    const statuses = deliveryStatus(type, body);
-    if (statuses && statuses.length > 0) {
-      return !statuses.some((status) => status.action === "failed" || status.action === "");
-    }
+  if (!isReport && !mayBeWarning && robots.length === 0) return false;
+  const body = await firstBytes(message, BODY_LIMIT);
+  const statuses = (isReport && deliveryStatus(type, body)) || [];
+  if (statuses.length > 0) {
+    return !statuses.some((status) => status.action === "failed" || status.action === "");
   }
   // Exim names the recipients of a bounce here, with or without a delivery status.
   if (message.fields.some((field) => fieldKey(field) === "x-failed-recipients")) return false;
-  if (message.fields.some(isRobotField)) return true;
-  return mayBeWarning && isWarningBody(body);
+  // qmail-send says of its bounces, too, that no human wrote them.
+  if (robots.every((field) => fieldKey(field) === "auto-submitted") && isQmailBounce(body)) {
+    return false;
+  }
+  return robots.length > 0 || (mayBeWarning && isWarningBody(body));
+}
+
+function isQmailBounce(body: Buffer): boolean {
+  return (qsbmfRecipients(body) ?? []).length > 0;
 }
 
 const listFields = new Set(
