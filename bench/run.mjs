@@ -93,7 +93,12 @@ async function fanOut(subscribers, control, label) {
       { encoding: "utf8" },
     );
     if (made.status !== 0) throw new Error(made.stderr);
-    site.command("ezmlm-make", [join(site.lists, "warm"), join(site.lists, ".qmail-warm"), "warm", "bench.test"]);
+    site.command("ezmlm-make", [
+      join(site.lists, "warm"),
+      join(site.lists, ".qmail-warm"),
+      "warm",
+      "bench.test",
+    ]);
     site.command("ezmlm-sub", [join(site.lists, "warm"), "one@site0.example"]);
     const input = Array.from(
       { length: subscribers },
