@@ -117,9 +117,6 @@ async function fanOut(subscribers, control, label) {
     await new Promise((resolve) => setTimeout(resolve, 500));
     const pids = processes(site.child.pid);
     const before = cpuOf(pids);
-    let first = 0;
-    let delivered = 0;
-    let latest = 0;
     let peak = 0;
     const sample = setInterval(() => {
       peak = Math.max(
@@ -127,26 +124,11 @@ async function fanOut(subscribers, control, label) {
         Object.values(pids).reduce((sum, pid) => sum + (safe(() => memoryMegabytes(pid)) ?? 0), 0),
       );
     }, 100);
-    const done = new Promise((resolve, reject) => {
-      const watch = setInterval(() => {
-        if (performance.now() - latest > 60_000 && latest)
-          reject(new Error(`stalled at ${delivered}: ${site.recent.join("\n")}`));
-      }, 1000);
-      site.listeners.add((line) => {
-        if (!line.includes(": success: 127.0.0.1_accepted")) return;
-        latest = performance.now();
-        first ||= latest;
-        delivered++;
-        if (delivered === subscribers) {
-          clearInterval(watch);
-          resolve();
-        }
-      });
-    });
+    const done = site.occurrences(": success: 127.0.0.1_accepted", subscribers);
     const injected = await post(site.port, "ann@elsewhere.example", "big@bench.test");
-    await done;
+    const { first, last } = await done;
     clearInterval(sample);
-    const seconds = (latest - injected) / 1000;
+    const seconds = (last - injected) / 1000;
     await new Promise((resolve) => setTimeout(resolve, 300));
     const after = cpuOf(pids);
     const used = Object.entries(after).map(([name, cpu]) => [
@@ -244,12 +226,7 @@ async function maildir() {
     await post(site.port, "ann@elsewhere.example", "warm@local.test");
     await new Promise((resolve) => setTimeout(resolve, 1500));
     const count = 3000;
-    let delivered = 0;
-    const done = new Promise((resolve) => {
-      site.listeners.add((line) => {
-        if (/^delivery \d+: success/.test(line) && ++delivered === count) resolve();
-      });
-    });
+    const done = site.occurrences(": success: did_1+0+0", count);
     const began = performance.now();
     await Promise.all([
       done,

@@ -3,18 +3,20 @@ import { spawn, spawnSync } from "node:child_process";
 import {
   chmodSync,
   chownSync,
+  closeSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
+  openSync,
   readdirSync,
   readFileSync,
+  readSync,
   rmSync,
   writeFileSync,
 } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
-import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 
 export const root = join(dirname(fileURLToPath(import.meta.url)), "..");
@@ -145,20 +147,69 @@ export class Site {
       encoding: "utf8",
     });
     if (setup.status !== 0) throw new Error(`qmail-setup: ${setup.stdout}${setup.stderr}`);
+    // The log goes to a file that is looked at now and then: a reader in a pipe would cost CPU and
+    // make the figures worse than they are.
+    const log = join(this.base, "log");
+    const fd = openSync(log, "a");
     this.child = spawn("node", [join(root, "dist/main.js"), "qmail-start"], {
       env,
-      stdio: ["ignore", "pipe", "pipe"],
+      stdio: ["ignore", fd, fd],
     });
+    closeSync(fd);
     this.listeners = new Set();
     this.recent = [];
-    const take = (line) => {
-      this.recent.push(line);
-      if (this.recent.length > 30) this.recent.shift();
-      for (const listener of this.listeners) listener(line);
-    };
-    createInterface({ input: this.child.stdout }).on("line", take);
-    createInterface({ input: this.child.stderr }).on("line", take);
+    this.follow(log);
     await this.until((line) => /^status: local 0\//.test(line) || /is up/.test(line), 20_000);
+  }
+
+  /** Hand what is appended to the log to the listeners, whole lines only. */
+  follow(path) {
+    const fd = openSync(path, "r");
+    const chunk = Buffer.allocUnsafe(1 << 20);
+    let rest = "";
+    const look = () => {
+      for (let size = readSync(fd, chunk); size > 0; size = readSync(fd, chunk)) {
+        const text = rest + chunk.latin1Slice(0, size);
+        const end = text.lastIndexOf("\n") + 1;
+        rest = text.slice(end);
+        const whole = text.slice(0, end);
+        for (const count of this.counters) count(whole);
+        if (this.listeners.size === 0) continue;
+        for (const line of whole.split("\n")) {
+          this.recent.push(line);
+          if (this.recent.length > 30) this.recent.shift();
+          for (const listener of this.listeners) listener(line);
+        }
+      }
+    };
+    this.counters = new Set();
+    this.timer = setInterval(look, 2);
+    this.closeLog = () => {
+      clearInterval(this.timer);
+      closeSync(fd);
+    };
+  }
+
+  /** Resolves with the times of the first and the last of `wanted` occurrences of `text` in the log. */
+  occurrences(text, wanted, limitMs = 600_000) {
+    return new Promise((resolve, reject) => {
+      let seen = 0;
+      let first = 0;
+      const timer = setTimeout(() => {
+        this.counters.delete(count);
+        reject(new Error(`${seen} of ${wanted} "${text}" within ${limitMs} ms`));
+      }, limitMs);
+      const count = (lines) => {
+        for (let at = lines.indexOf(text); at >= 0; at = lines.indexOf(text, at + text.length))
+          seen++;
+        if (seen > 0) first ||= performance.now();
+        if (seen < wanted) return;
+        clearTimeout(timer);
+        this.counters.delete(count);
+        resolve({ first, last: performance.now() });
+      };
+      this.counters.add(count);
+    });
   }
 
   /** Resolves with the time (ms, monotonic) at which a log line matched. */
@@ -184,6 +235,7 @@ export class Site {
       this.child.kill("SIGTERM");
       await gone;
     }
+    this.closeLog?.();
     rmSync(this.base, { recursive: true, force: true });
   }
 }

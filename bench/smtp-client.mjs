@@ -4,16 +4,16 @@
  *   node bench/smtp-client.mjs [--deliveries 300000] [--size 2048] [--slots 20] [--slot 200] [--port N]
  *
  * With --port a server that runs already is used; otherwise smtp-sink is taken from PATH, or from
- * POSTFIX_SBIN (with LD_LIBRARY_PATH set as it needs), and started for the run.
+ * POSTFIX_BIN, and started for the run.
  */
-import { spawn } from "node:child_process";
+
 import { mkdtempSync, rmSync } from "node:fs";
-import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { parseArgs } from "node:util";
 import { build } from "esbuild";
+import { startSink } from "./site.mjs";
 
 const root = join(dirname(fileURLToPath(import.meta.url)), "..");
 const { values } = parseArgs({
@@ -43,34 +43,6 @@ async function load(path) {
     logLevel: "error",
   });
   return import(pathToFileURL(outfile).href);
-}
-
-async function startSink() {
-  const port = 20000 + (process.pid % 20000);
-  const program = process.env.POSTFIX_SBIN
-    ? join(process.env.POSTFIX_SBIN, "smtp-sink")
-    : "smtp-sink";
-  const asUser = process.getuid?.() === 0 ? ["-u", "nobody"] : [];
-  const child = spawn(program, [...asUser, `127.0.0.1:${port}`, "1024"], { stdio: "inherit" });
-  const ended = new Promise((_, reject) => {
-    child.once("error", reject);
-    child.once("exit", (code) => reject(new Error(`smtp-sink ended with ${code}`)));
-  });
-  ended.catch(() => {});
-  const listening = (async () => {
-    for (;;) {
-      const up = await new Promise((resolve) => {
-        const probe = connect(port, "127.0.0.1", () => {
-          probe.end("QUIT\r\n");
-          resolve(true);
-        }).on("error", () => resolve(false));
-      });
-      if (up) return;
-      await new Promise((resolve) => setTimeout(resolve, 20));
-    }
-  })();
-  await Promise.race([listening, ended]);
-  return { port, stop: () => child.kill() };
 }
 
 const sink = values.port ? { port: Number(values.port), stop() {} } : await startSink();

@@ -4,13 +4,19 @@ import { once } from "node:events";
 import { accessSync, constants } from "node:fs";
 import { connect, createServer } from "node:net";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { deliver, EngineKit, letters, many } from "../../support/remote-engine.ts";
 
-/** In PATH, where Debian puts it, or a Debian package unpacked below the temporary directory. */
-const unpacked = join(tmpdir(), "postfix", "usr");
-const program = [...(process.env.PATH ?? "").split(":"), "/usr/sbin", join(unpacked, "sbin")]
+/** POSTFIX_BIN, a Debian package unpacked below the temporary directory, PATH, where Debian puts it. */
+const places = [
+  process.env.POSTFIX_BIN ?? "",
+  join(tmpdir(), "postfix", "usr", "sbin"),
+  ...(process.env.PATH ?? "").split(":"),
+  "/usr/sbin",
+];
+const program = places
+  .filter((directory) => directory !== "")
   .map((directory) => join(directory, "smtp-sink"))
   .find((path) => {
     try {
@@ -51,7 +57,7 @@ async function startSink(args: string[]): Promise<number> {
   const asUser = process.getuid?.() === 0 ? ["-u", "nobody"] : [];
   child = spawn(program as string, [...asUser, ...args, `127.0.0.1:${port}`, "256"], {
     stdio: ["ignore", "inherit", "inherit"],
-    env: { ...process.env, LD_LIBRARY_PATH: join(unpacked, "lib", "postfix") },
+    env: { ...process.env, LD_LIBRARY_PATH: join(dirname(program ?? ""), "..", "lib", "postfix") },
   });
   const answers = (): Promise<boolean> =>
     new Promise((resolve) => {
