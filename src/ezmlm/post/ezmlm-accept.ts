@@ -3,22 +3,22 @@
  * SYNOPSIS     ezmlm-accept DIR file...
  * DESCRIPTION  Gives each file (as a rule DIR/mod/pending/...) to ezmlm-send, with the sender its first
  *              line names, and removes it when it was sent. Files whose owner-exec bit is not set are
- *              not complete and are left alone.
+ *              not complete and are left alone; so are those that ezmlm-send refuses. A moderator who
+ *              decides later on a post of mod/pending learns that it was accepted.
  * ENVIRONMENT  None.
- * FILES        mod/lock
+ * FILES        mod/lock mod/accepted/
  * EXIT CODES   0 all sent. 100 one was refused. 111 temporary; what was not sent is still there.
  * SEE ALSO     ezmlm-moderate, ezmlm-send
  */
-
 import { rmSync, statSync } from "node:fs";
-import { resolve } from "node:path";
-import { type ExitCode, SUCCESS } from "../../lib/exit-code.ts";
+import { basename, dirname, resolve } from "node:path";
+import { type ExitCode, SUCCESS, TEMPORARY } from "../../lib/exit-code.ts";
 import { fileInput } from "../../lib/message-input.ts";
 import { OptionTable } from "../../lib/option.ts";
 import type { Host, Program } from "../../lib/program.ts";
-import { openList } from "../list/list.ts";
+import { type List, openList } from "../list/list.ts";
 import { runPostProgram } from "./run-post-program.ts";
-import { storedSender } from "./waiting-room.ts";
+import { isWaiting, storedSender, writeDecision } from "./waiting-room.ts";
 
 const options = new OptionTable("ezmlm-accept", [], "DIR file...");
 
@@ -32,23 +32,35 @@ export const ezmlmAccept: Program = {
     const list = await openList(host, dir);
     try {
       return await list.withLock("mod/lock", async () => {
+        let refused: ExitCode = SUCCESS;
         for (const file of files) {
-          const path = resolve(host.cwd, file);
-          const stats = statSync(path, { throwIfNoEntry: false });
-          if (!stats?.isFile() || (stats.mode & 0o100) === 0) {
-            host.stderr.write(`ezmlm-accept: warning: ${file} is no post that waits\n`);
-            continue;
-          }
-          const input = fileInput(path);
-          const sender = await storedSender(path);
-          const code = await runPostProgram(host, { input, sender, command: [], sendArgs: [dir] });
-          if (code !== SUCCESS) return code;
-          rmSync(path);
+          const code = await accept(host, list, resolve(host.cwd, file));
+          if (code === TEMPORARY) return code;
+          if (code !== SUCCESS) refused = code;
         }
-        return SUCCESS;
+        return refused;
       });
     } finally {
       list.close();
     }
   },
 };
+
+async function accept(host: Host, list: List, path: string): Promise<ExitCode> {
+  const stats = statSync(path, { throwIfNoEntry: false });
+  if (!stats?.isFile() || (stats.mode & 0o100) === 0) {
+    host.stderr.write(`ezmlm-accept: warning: ${path} is no post that waits\n`);
+    return SUCCESS;
+  }
+  const input = fileInput(path);
+  const sender = await storedSender(path);
+  const sendArgs = [list.dirArgument];
+  const code = await runPostProgram(host, { input, sender, command: [], sendArgs });
+  if (code !== SUCCESS) return code;
+  const name = basename(path);
+  if (isWaiting(list, "pending", name) && dirname(path) === list.path("mod", "pending")) {
+    writeDecision(list, "accepted", name, "");
+  }
+  rmSync(path);
+  return SUCCESS;
+}

@@ -53,9 +53,7 @@ export const ezmlmClean: Program = {
       if (expired(list, before).length === 0) return SUCCESS;
       const returns = parsed.flag("r") ?? !list.has("noreturnposts");
       const isMultipart = parsed.flag("m") !== false;
-      await list.withLock("mod/lock", () =>
-        clean(host, list, { before, returns, isMultipart }),
-      );
+      await list.withLock("mod/lock", () => clean(host, list, { before, returns, isMultipart }));
     } finally {
       list.close();
     }

@@ -4,7 +4,8 @@
  * DESCRIPTION  Stands before ezmlm-store in DIR/editor. When more than so many messages were posted in
  *              so many seconds, it makes DIR/modpost, so that from then on posts wait for a moderator;
  *              the owner removes that file when the storm is over. With -d the post is deferred
- *              instead. On a moderated list it does nothing.
+ *              instead, as on a list whose switches stand in DIR/flags or DIR/config. On a moderated list
+ *              it does nothing.
  * OPTIONS      -d  defer. -D  moderate (default).
  *              -n messages  default 30. -t seconds  default 3600.
  *              -f file  where the beginning of the interval is kept, in DIR; default loopnum.
@@ -81,6 +82,8 @@ function check(host: Host, list: List, limit: Limit): void {
   if (number < start.number + limit.messages) return;
   if (limit.defers) throw new TemporaryError(catalogue(host, list, "ERR_EXCESS_DEFER"));
   write(list.path("modpost"), "");
+  // A list of old keeps its switches in one file, which the new one does not change.
+  if (!list.has("modpost")) throw new TemporaryError(catalogue(host, list, "ERR_EXCESS_DEFER"));
   // The next interval begins when the owner takes modpost away.
   rmSync(path, { force: true });
   host.stderr.write(`ezmlm-limit: info: ${catalogue(host, list, "ERR_EXCESS_MOD")}\n`);

@@ -25,3 +25,15 @@ test("ezmlm-limit begins anew after the interval, and refuses a state file elsew
   const away = await list.run("ezmlm-limit", { args: ["-f", "../x", "{DIR}"] });
   expect(away.code).toBe(100);
 });
+
+test("ezmlm-limit defers where a file modpost would mean nothing", async () => {
+  const list = await bareList({ num: "40:0\n", loopnum: "10:1000\n", flags: "aM" });
+  const ran = await list.run("ezmlm-limit", { now: at(1001) });
+  expect([ran.code, list.has("loopnum")]).toEqual([111, true]);
+});
+
+test("ezmlm-limit lets the first post of a list pass", async () => {
+  const list = await bareList();
+  expect((await list.run("ezmlm-limit", { now: at(1000) })).code).toBe(0);
+  expect(list.read("loopnum")).toBe("0:1000\n");
+});
