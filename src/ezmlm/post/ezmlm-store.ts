@@ -3,9 +3,9 @@
  * SYNOPSIS     ezmlm-store [-bBcCmMpPrRsSvVyY] DIR
  * DESCRIPTION  Reads a post. With DIR/modpost it is kept in DIR/mod/pending and the moderators are
  *              asked: an answer to the mail they get accepts the post, an answer to its From address
- *              rejects it. A moderator's own post is sent to that moderator alone. With
- *              DIR/confirmpost it is kept in DIR/mod/unconfirmed and its sender is asked first. With
- *              neither it goes to ezmlm-send.
+ *              rejects it. A moderator's own post is sent to that moderator alone; where nobody is a
+ *              moderator the owner is asked. With DIR/confirmpost it is kept in DIR/mod/unconfirmed
+ *              and its sender is asked first. With neither it goes to ezmlm-send.
  *              On a list with DIR/remote the moderators' mail has a Cc address that also puts the
  *              sender into the `allow` database: reply to all.
  *              A delivery that is repeated asks once.

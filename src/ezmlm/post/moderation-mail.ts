@@ -78,7 +78,7 @@ export function askModerators(
   return sendReply(host, list, {
     key: `moderate:${name}`,
     sender: returnAddress(list),
-    to: Symbol.asyncIterator in moderators ? people(moderators) : moderators,
+    to: Symbol.asyncIterator in moderators ? people(list, moderators) : moderators,
     header: [
       ...opening(host, list),
       makeField("From", quoteAddress(reject)),
@@ -92,9 +92,18 @@ export function askModerators(
   });
 }
 
-/** Who may answer: entries that are addresses. */
-async function* people(batches: AsyncIterable<string[]>): AsyncGenerator<string[]> {
-  for await (const batch of batches) yield batch.filter((address) => !address.startsWith("@"));
+/** Who may answer: entries that are addresses; without any the owner, lest the post wait unseen. */
+async function* people(
+  list: List,
+  batches: AsyncIterable<string[]>,
+): AsyncGenerator<readonly string[]> {
+  let count = 0;
+  for await (const batch of batches) {
+    const addresses = batch.filter((address) => !address.startsWith("@"));
+    count += addresses.length;
+    yield addresses;
+  }
+  if (count === 0) yield [`${list.local}-owner@${list.host}`];
 }
 
 /** Where "reply to all" also lets the sender post from now on; lists with remote administration. */
