@@ -7,6 +7,7 @@ import { closeSync, openSync, statfsSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { errorText, PermanentError, TemporaryError } from "../../lib/errors.ts";
 import { type Database, type Migration, openDatabase } from "../../lib/sqlite.ts";
+import { giveBack, takeIdle } from "./idle-databases.ts";
 
 /** What a post got before it was queued, so that a re-run of the same delivery uses it again. */
 export interface PostReservation {
@@ -69,6 +70,7 @@ CREATE TABLE waiting_post (
 ) WITHOUT ROWID;
 `,
   },
+  { number: 3, sql: "CREATE INDEX post_number ON post (number);" },
 ];
 
 /** File systems on which locks or shared memory cannot be trusted: NFS, SMB, CIFS, AFS. */
@@ -83,16 +85,25 @@ export function isLocalDirectory(dir: string): boolean {
   }
 }
 
+function openNew(path: string, steps: readonly Migration[]): Database {
+  // SQLite would ask the umask for the mode; its side files copy ours.
+  closeSync(openSync(path, "a", 0o600));
+  return openDatabase(path, steps, { busyMilliseconds: 30_000 });
+}
+
 /** Opens `DIR/list.db` on demand; one per open list. */
 export class ListDatabaseFile implements ListDatabase {
   private readonly dir: string;
   private readonly uid: number;
+  private readonly keepsOpen: boolean;
   private db: Database | undefined;
   private readonly files = new Map<string, Database>();
 
-  constructor(dir: string, uid: number) {
+  /** `keepsOpen`: the process goes on and may want the file again soon. */
+  constructor(dir: string, uid: number, keepsOpen: boolean) {
     this.dir = dir;
     this.uid = uid;
+    this.keepsOpen = keepsOpen;
   }
 
   open(): Database {
@@ -117,9 +128,7 @@ export class ListDatabaseFile implements ListDatabase {
           `${this.dir} is on a network file system; make the list with ezmlm-make -6 std. (#4.3.5)`,
         );
       }
-      // SQLite would ask the umask for the mode; its side files copy ours.
-      closeSync(openSync(path, "a", 0o600));
-      const db = openDatabase(path, steps, { busyMilliseconds: 30_000 });
+      const db = takeIdle(path) ?? openNew(path, steps);
       this.files.set(name, db);
       return db;
     } catch (error) {
@@ -171,7 +180,11 @@ export class ListDatabaseFile implements ListDatabase {
   }
 
   close(): void {
-    for (const db of this.files.values()) db.close();
+    for (const [name, db] of this.files) {
+      if (this.keepsOpen) giveBack(join(this.dir, name), db);
+      // A command ends here, and SQLite tidies up its side files only when it is told.
+      else db.close();
+    }
     this.files.clear();
     this.db = undefined;
   }

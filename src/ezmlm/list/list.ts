@@ -73,7 +73,7 @@ export interface List {
   close(): void;
 }
 
-type ListHost = Pick<Host, "cwd" | "env" | "root" | "uid" | "signal" | "now">;
+type ListHost = Pick<Host, "cwd" | "env" | "root" | "uid" | "signal" | "now" | "process">;
 
 /**
  * Open the list in `dir` (resolved against cwd). Throws TemporaryError when it cannot be entered,
@@ -106,7 +106,7 @@ class ListDirectory implements List {
     if (!isDirectory(this.dir)) {
       throw new TemporaryError(`Unable to switch to ${this.dir}: not a directory. (#4.3.5)`);
     }
-    this.store = new ListDatabaseFile(this.dir, host.uid);
+    this.store = new ListDatabaseFile(this.dir, host.uid, host.process === undefined);
     this.key = this.own("key") ?? missing(this.path("key"));
     this.host = this.ownLine("outhost") ?? missing(this.path("outhost"));
     this.local = this.ownLine("outlocal") ?? missing(this.path("outlocal"));
@@ -181,6 +181,8 @@ class ListDirectory implements List {
   }
 
   close(): void {
+    // An enabled storage taxes every promise of the process, and nothing else ever switches it off.
+    this.held.disable();
     this.store.close();
   }
 
@@ -260,6 +262,8 @@ function status(path: string): Stats | undefined {
 
 function readFile(path: string): Buffer | undefined {
   try {
+    // Most files of the look-up are not there, and an exception costs five times a stat.
+    if (!statSync(path, { throwIfNoEntry: false })) return undefined;
     return readFileSync(path);
   } catch (error) {
     if (isErrno(error, "ENOENT", "ENOTDIR")) return undefined;
