@@ -17,7 +17,7 @@ export interface BodyRules {
   readonly trailer: string;
   readonly charset: TextCharset;
   /** Text of the refusal of a boundary that cannot be read. */
-  readonly quoteError: string;
+  readonly quoteError: () => string;
 }
 
 export interface PostBody {
@@ -45,7 +45,7 @@ export function postBody(
   const boundary = filterableBoundary(type);
   const wantsPart = rules.trailer !== "" && takesTrailerPart(type);
   if (boundary !== undefined && (filters || wantsPart)) {
-    if (type?.unterminated) throw new PermanentError(rules.quoteError);
+    if (type?.unterminated) throw new PermanentError(rules.quoteError());
     const emit: Emit = (bytes, added) => {
       outgoing(bytes);
       if (!added) archive(bytes);

@@ -66,7 +66,7 @@ export function readPostRules(
       removeTypes,
       trailer: list.has("addtrailer") ? renderText(host, list, "trailer", { number }) : "",
       charset: list.charset,
-      quoteError: catalogue(host, list, "ERR_MIME_QUOTE"),
+      quoteError: () => catalogue(host, list, "ERR_MIME_QUOTE"),
     },
   });
 }
