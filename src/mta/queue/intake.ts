@@ -13,7 +13,7 @@ import { ADDRESS_LIMIT } from "./drop-file.ts";
 import type { Failpoint } from "./failpoint.ts";
 import type { QueueStore } from "./queue.ts";
 import { SpillBuffer } from "./spill.ts";
-import type { MessageClass, NewMessage } from "./work.ts";
+import type { Expansion, MessageClass, NewMessage } from "./work.ts";
 
 /** Bytes of all messages being received that may stay in memory. */
 const BUDGET = 64 << 20;
@@ -40,7 +40,9 @@ export interface IntakeOptions {
   readonly lastId: number;
   now(): Date;
   /** A message was committed. Called before its client is answered. */
-  accepted(message: NewMessage): void;
+  accepted(message: NewMessage, expansion: Expansion | undefined): void;
+  /** Whether small messages may become jobs at once: nothing older waits for that. */
+  eager(): boolean;
   /** Why nothing can be taken now, as a verdict text; undefined: go on. */
   refusing(): string | undefined;
 }
@@ -183,8 +185,8 @@ export class IncomingMessage {
     if (this.refusal) return { accepted: false, ...this.refusal };
     const message = await this.message(this.sender ?? "");
     if (message.body === null) options.failpoint.hit("spill-written");
-    const { id, repeat } = await options.queue.accept(message);
-    if (!repeat) options.accepted(message);
+    const { id, repeat, expansion } = await options.queue.accept(message, options.eager());
+    if (!repeat) options.accepted(message, expansion);
     return { accepted: true, id, repeat };
   }
 

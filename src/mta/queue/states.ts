@@ -85,6 +85,7 @@ export function expand(store: Store, id: number, context: ExpandContext): Expans
     message: toRow(message, cls),
     jobs,
     finished,
+    envelopeSpilled: spilled,
     end:
       finished && left === 0 ? endMessage(store, id, message.failures, message.spilled) : undefined,
   };

@@ -71,6 +71,8 @@ export interface Accepted {
   readonly id: number;
   /** Whether the key was known: `id` is the first message, this one was not queued. */
   readonly repeat: boolean;
+  /** When the recipients were few enough to become jobs in the same transaction. */
+  readonly expansion?: Expansion;
 }
 
 export interface Expansion {
@@ -79,6 +81,8 @@ export interface Expansion {
   readonly message: MessageRow;
   readonly jobs: readonly JobRow[];
   readonly finished: boolean;
+  /** Whether a file held the envelope, to be removed when finished. */
+  readonly envelopeSpilled: boolean;
   /** How the message ended with its last slice, when nothing is left to deliver. */
   readonly end: MessageEnd | undefined;
 }
@@ -100,7 +104,8 @@ export interface RouteTables {
 }
 
 export type WriteOperation =
-  | { readonly kind: "accept"; readonly message: NewMessage }
+  /** `expand`: make jobs of its recipients in the same transaction. */
+  | { readonly kind: "accept"; readonly message: NewMessage; readonly expand: boolean }
   | { readonly kind: "expand"; readonly message: number }
   | { readonly kind: "mark"; readonly marks: readonly Mark[] }
   | { readonly kind: "finish"; readonly message: number; readonly bounce: NewMessage | null }

@@ -206,7 +206,8 @@ export class QmailSend {
       failpoint,
       lastId,
       now: this.now,
-      accepted: (message) => this.accepted(message),
+      accepted: (message, expansion) => this.accepted(message, expansion),
+      eager: () => this.todo.idle && !this.log.full,
       refusing: () => (this.log.full || this.stopping ? LOG_STALLED : undefined),
     });
     this.window = new Window({
@@ -369,11 +370,12 @@ export class QmailSend {
 
   // ---- arrows -------------------------------------------------------------------------------
 
-  private accepted(message: NewMessage): void {
+  private accepted(message: NewMessage, expansion: Expansion | undefined): void {
     if (message.body && message.body.length <= SMALL_BODY) {
       this.bodies.keep(message.id, message.body);
     }
-    this.todo.add(message);
+    if (expansion) this.expanded(expansion);
+    else this.todo.add(message);
   }
 
   private expanded(expansion: Expansion): void {

@@ -51,6 +51,7 @@ beforeEach(() => {
     now: () => new Date(),
     accepted: () => {},
     refusing: () => undefined,
+    eager: () => false,
   });
   reader = new DropReader({
     home,
