@@ -10,6 +10,7 @@
  */
 import {
   type Dirent,
+  existsSync,
   mkdirSync,
   readdirSync,
   readFileSync,
@@ -49,6 +50,9 @@ export interface BounceText {
 
 export class BounceStore {
   readonly directory: string;
+  /** Where the search for a free name ended. */
+  private lastPath = "";
+  private lastCount = 0;
 
   constructor(directory: string) {
     this.directory = directory;
@@ -134,11 +138,14 @@ export class BounceStore {
     }
   }
 
+  /** `stem`, `stem.1` … : a report brings many bounces in one second. */
   private freeName(directory: string, stem: string): string {
-    const taken = new Set(readdirSync(directory));
-    let name = stem;
-    for (let n = 1; taken.has(name); n++) name = `${stem}.${n}`;
-    return join(directory, name);
+    const path = join(directory, stem);
+    let n = path === this.lastPath ? this.lastCount + 1 : 0;
+    while (existsSync(n === 0 ? path : `${path}.${n}`)) n++;
+    this.lastPath = path;
+    this.lastCount = n;
+    return n === 0 ? path : `${path}.${n}`;
   }
 
   /** Slots of which everything is at least `seconds` old, with what lies in them. Removes stray files. */
