@@ -1,36 +1,29 @@
 /**
- * Logging without waiting: lines gather during a turn and leave as one write by a thread. Bounded:
- * when the reader stalls, `full` becomes true and the owner stops making work until `drained` is
- * called. Lines are never dropped. Hostile text goes through `logSafe`.
+ * Logging without waiting: lines gather while a write is under way in the thread pool and leave as
+ * the next one. Bounded: when the reader stalls, `full` becomes true and the owner stops making work
+ * until `drained` is called. Lines are never dropped. Hostile text goes through `logSafe`.
  */
-import { Worker } from "node:worker_threads";
+import { write } from "node:fs";
+import { isErrno } from "./errors.ts";
 
 /** Characters that may wait for the reader. */
 const LIMIT = 1 << 20;
+/** Pause before another try when the descriptor does not block, and when the disk is full. */
+const BUSY_MS = 10;
+const TROUBLE_MS = 1000;
 
 export class LogWriter {
-  private readonly worker: Worker;
+  private readonly fd: number;
   private pending = "";
   private outstanding = 0;
   private wasFull = false;
   private scheduled = false;
-  private readonly waiters: (() => void)[] = [];
+  private waiters: (() => void)[] = [];
   /** Called when there is room again after `full`. */
   drained: () => void = () => {};
 
-  /** `threads`: directory of the built entry files, as a file URL ending in `/`. */
-  constructor(threads: URL) {
-    this.worker = new Worker(new URL("log.entry.js", threads));
-    this.worker.on("message", (length: number) => {
-      this.outstanding -= length;
-      if (this.wasFull && !this.full) {
-        this.wasFull = false;
-        this.drained();
-      }
-      if (this.outstanding === 0 && this.pending === "") {
-        for (const resolve of this.waiters.splice(0)) resolve();
-      }
-    });
+  constructor(fd = 1) {
+    this.fd = fd;
   }
 
   get full(): boolean {
@@ -42,17 +35,42 @@ export class LogWriter {
   /** One line, without its LF. */
   line(text: string): void {
     this.pending += `${text}\n`;
-    if (this.scheduled) return;
+    if (this.scheduled || this.outstanding > 0) return;
     this.scheduled = true;
-    setImmediate(() => this.send());
+    setImmediate(() => {
+      this.scheduled = false;
+      this.send();
+    });
   }
 
   private send(): void {
-    this.scheduled = false;
-    if (this.pending === "") return;
-    this.outstanding += this.pending.length;
-    this.worker.postMessage(this.pending);
+    if (this.outstanding > 0 || this.pending === "") return;
+    const bytes = Buffer.from(this.pending);
+    this.outstanding = this.pending.length;
     this.pending = "";
+    this.write(bytes);
+  }
+
+  private write(bytes: Buffer): void {
+    write(this.fd, bytes, 0, bytes.length, null, (error, written) => {
+      // EPIPE: no reader will ever come back.
+      const left =
+        error && !isErrno(error, "EPIPE") ? bytes : bytes.subarray(written || bytes.length);
+      if (left.length === 0) this.wrote();
+      else if (!error) this.write(left);
+      else setTimeout(() => this.write(left), isErrno(error, "EAGAIN") ? BUSY_MS : TROUBLE_MS);
+    });
+  }
+
+  private wrote(): void {
+    this.outstanding = 0;
+    this.send();
+    if (this.wasFull && !this.full) {
+      this.wasFull = false;
+      this.drained();
+    }
+    if (this.outstanding > 0) return;
+    for (const resolve of this.waiters.splice(0)) resolve();
   }
 
   /** Resolves with true when everything has been written, with false after `limitMs`. */
@@ -66,10 +84,6 @@ export class LogWriter {
         resolve(true);
       });
     });
-  }
-
-  close(): void {
-    this.worker.postMessage(null);
   }
 }
 

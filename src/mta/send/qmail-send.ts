@@ -68,7 +68,7 @@ export interface SendOptions {
   readonly expireGraceSeconds: number;
   /** Die by SIGKILL: a failpoint. */
   kill(): void;
-  /** End with this code. `flushed` false: the log thread is still writing to a stalled reader. */
+  /** End with this code. `flushed` false: a write to a stalled reader is still under way. */
   exit(code: number, flushed: boolean): void;
 }
 
@@ -102,7 +102,7 @@ export class QmailSend {
 
   constructor(options: SendOptions) {
     this.o = options;
-    this.log = new LogWriter(options.threads);
+    this.log = new LogWriter();
     this.events = new Events(this.log);
     this.log.drained = () => this.resume();
   }
