@@ -66,6 +66,10 @@ type State = "greeting" | "ehlo" | "helo" | "starttls" | "auth";
 export class Handshake {
   private readonly options: HandshakeOptions;
   private state: State = "greeting";
+  /** STARTTLS was said: never twice on one connection. */
+  private triedTls = false;
+  /** TLS stands. */
+  private isSecret = false;
   private extensions = noExtensions;
   private mechanism = "";
   private exchanges = 0;
@@ -104,16 +108,16 @@ export class Handshake {
   /** TLS stands: what was offered in the clear does not count. RFC 3207 4.2. */
   secured(): Step {
     this.state = "ehlo";
+    this.isSecret = true;
     this.extensions = noExtensions;
     return { type: "send", text: `EHLO ${this.options.heloHost}\r\n` };
   }
 
   private offered(extensions: Extensions): Step {
-    const afterTls = this.secureNow;
     this.extensions = extensions;
-    if (extensions.startTls && this.options.useTls && !afterTls) {
+    if (extensions.startTls && this.options.useTls && !this.triedTls) {
       this.state = "starttls";
-      this.secureNow = true;
+      this.triedTls = true;
       return { type: "send", text: "STARTTLS\r\n" };
     }
     if (!this.options.credentials) return { type: "ready", extensions };
@@ -121,12 +125,19 @@ export class Handshake {
     return this.authenticate(this.options.credentials);
   }
 
-  /** Set once STARTTLS was tried: never twice on one connection. */
-  private secureNow = false;
+  /** Whether nobody on the way can read along: TLS, or a relay (stunnel, say) on this machine. */
+  private get isPrivate(): boolean {
+    const { ip } = this.options;
+    return this.isSecret || ip === "::1" || ip.startsWith("127.");
+  }
 
   private authenticate({ user, password }: Credentials): Step {
     const mechanism = ["CRAM-MD5", "PLAIN", "LOGIN"].find((m) => this.extensions.auth.includes(m));
     if (!mechanism) return failed(outcomes.noAuthentication(this.options.ip), false);
+    // Whoever strips STARTTLS from the offer must not get the password for it.
+    if (mechanism !== "CRAM-MD5" && !this.isPrivate) {
+      return failed(outcomes.noSecrecy(this.options.ip), false);
+    }
     this.mechanism = mechanism;
     const initial = mechanism === "PLAIN" ? ` ${base64(`\0${user}\0${password}`)}` : "";
     return { type: "send", text: `AUTH ${mechanism}${initial}\r\n` };

@@ -34,6 +34,10 @@ export const outcomes = {
     verdict: "Z",
     text: `Connected to ${ip} but no usable authentication was offered. (#4.7.0)\n`,
   }),
+  noSecrecy: (ip: string): Outcome => ({
+    verdict: "Z",
+    text: `Connected to ${ip} but without TLS it will not get the password. (#4.7.0)\n`,
+  }),
   sender: (ip: string, code: number, reply: string): Outcome => ({
     verdict: letter(code),
     text: `Connected to ${ip} but sender was rejected.\n${said(reply)}`,
