@@ -82,7 +82,8 @@ class DropSubmission implements Submission {
     try {
       work();
     } catch (error) {
-      this.trouble = dropError(this.origin.home, step, error);
+      this.trouble =
+        error instanceof PermanentError ? error : dropError(this.origin.home, step, error);
     }
   }
 

@@ -21,10 +21,12 @@ import {
   writeSync,
 } from "node:fs";
 import { join } from "node:path";
-import { isErrno } from "../../lib/errors.ts";
+import { isErrno, PermanentError } from "../../lib/errors.ts";
 
 export const DROP_TRAILER_BYTES = 36;
 export const DROP_VERSION = 1;
+/** The reader removes larger files, so the writer refuses them. */
+export const DROP_FILE_LIMIT = 1 << 30;
 const MAGIC = Buffer.from("ezqdrop\n", "latin1");
 const FLAG_BULK = 1;
 
@@ -72,17 +74,24 @@ export interface DropOptions {
   /** Full submission key, "" for none. */
   readonly key?: string;
   readonly bulk?: boolean;
+  /** Longest file; default DROP_FILE_LIMIT. */
+  readonly limitBytes?: number;
 }
 
-/** One message on its way into the drop directory. System errors are thrown as they come. */
+/**
+ * One message on its way into the drop directory. System errors are thrown as they come;
+ * PermanentError: the message is too long.
+ */
 export class DropWriter {
   private readonly home: string;
   private readonly unique: string;
   private readonly key: string;
   private readonly bulk: boolean;
+  private readonly limitBytes: number;
   private fd: number;
   private held: Buffer[] = [];
   private heldBytes = 0;
+  private fileBytes = 0;
   private messageBytes = 0;
   private envelopeBytes = 0;
   private envelope: string[] = [];
@@ -92,6 +101,7 @@ export class DropWriter {
     this.home = options.home;
     this.key = options.key ?? "";
     this.bulk = options.bulk ?? false;
+    this.limitBytes = options.limitBytes ?? DROP_FILE_LIMIT;
     this.unique = `${options.pid}.${randomBytes(12).toString("hex")}`;
     const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
     this.fd = openSync(this.path("tmp"), flags, 0o640);
@@ -124,6 +134,8 @@ export class DropWriter {
   }
 
   private flush(): void {
+    this.fileBytes += this.heldBytes;
+    if (this.fileBytes > this.limitBytes) throw new PermanentError("qq message too long (#5.2.3)");
     const bytes = Buffer.concat(this.held);
     this.held = [];
     this.heldBytes = 0;

@@ -8,12 +8,16 @@
 import { constants } from "node:fs";
 import { type FileHandle, lstat, open, opendir, rm, rmdir } from "node:fs/promises";
 import { join } from "node:path";
-import { errorText, isErrno } from "../../lib/errors.ts";
-import { DROP_TRAILER_BYTES, type DropTrailer, decodeDropTrailer } from "./drop-file.ts";
+import { errorText, isErrno, isTemporaryErrno } from "../../lib/errors.ts";
+import {
+  DROP_FILE_LIMIT,
+  DROP_TRAILER_BYTES,
+  type DropTrailer,
+  decodeDropTrailer,
+} from "./drop-file.ts";
 import type { Failpoint } from "./failpoint.ts";
 import { type IncomingMessage, type Intake, KEY_LIMIT } from "./intake.ts";
 
-const FILE_LIMIT = 1 << 30;
 const PIECE = 65536;
 /** Names looked at per scan, and files taken at the same time so that they share a commit. */
 const SCAN_NAMES = 1000;
@@ -84,6 +88,8 @@ export class DropReader {
     try {
       for await (const entry of await opendir(this.dir)) {
         if (entry.name.startsWith("tmp.")) await this.sweep(entry.name);
+        // At once: full ones stay, and very many of them must not hide the mail behind them.
+        else if (entry.isDirectory()) await this.remove(entry.name, -1, "not a regular file");
         else names.push(entry.name);
         if (names.length >= SCAN_NAMES) break;
       }
@@ -204,6 +210,8 @@ export class DropReader {
       file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
     } catch (error) {
       if (isErrno(error, "ENOENT")) return undefined;
+      // Our own lack of descriptors or memory says nothing about the file: it stays.
+      if (isTemporaryErrno(error)) throw error;
       const uid = (await this.owner(name)) ?? -1;
       await this.remove(name, uid, errorText(error));
       return undefined;
@@ -213,7 +221,7 @@ export class DropReader {
     if (!name.startsWith("m.")) why = "unknown name";
     else if (!found.isFile()) why = "not a regular file";
     else if (found.nlink !== 1) why = "more than one link";
-    else if (found.size > FILE_LIMIT) why = "too big";
+    else if (found.size > DROP_FILE_LIMIT) why = "too big";
     if (why === undefined) return { name, file, uid: found.uid, sizeBytes: found.size };
     await file.close();
     await this.remove(name, found.uid, why);

@@ -144,3 +144,20 @@ test("scan() leaves young tmp files alone and sweeps old ones", async () => {
   await reader.scan();
   expect(readdirSync(drop)).toEqual(["tmp.young"]);
 });
+
+test("DropWriter refuses a message that the reader would remove as too big", () => {
+  const writer = new DropWriter({ home, pid: 42, limitBytes: 1000 });
+  writer.put("x".repeat(2000));
+  writer.from("");
+  writer.to("a@b");
+  expect(() => writer.commit()).toThrow(/too long/);
+  writer.abort();
+  expect(readdirSync(drop)).toEqual([]);
+});
+
+test("scan() finds mail behind directories that cannot be removed", async () => {
+  for (let at = 0; at < 1100; at++) mkdirSync(join(drop, `m.${at}`, "full"), { recursive: true });
+  write("x\n", "a@b", ["c@d"]);
+  await reader.scan();
+  expect(accepted).toHaveLength(1);
+});
