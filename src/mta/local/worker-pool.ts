@@ -1,6 +1,7 @@
 /**
  * Which worker runs a delivery. Per uid: files and forwards share the fullest worker that has room, a
- * program line gets an idle worker to itself, and one worker always stays free of program lines. Only
+ * program line gets an idle worker to itself, one worker always stays free of program lines, and one
+ * more of those of one address: a slow list must not hold up the others of its uid. Only
  * the worker can see what a .qmail file says; what it finds is remembered per address. When the number
  * of all workers is used up, one that is idle makes room for another uid.
  */
@@ -108,8 +109,10 @@ export class WorkerPool {
     const { limits } = this.context;
     while (group.programs.length > 0) {
       const worker = this.idleWorker(group);
-      if (!worker) break;
-      this.start(worker, group.programs.shift() as Run, true);
+      const next = worker ? this.nextProgram(group) : -1;
+      if (!worker || next < 0) break;
+      const [run] = group.programs.splice(next, 1);
+      this.start(worker, run as Run, true);
     }
     while (group.shared.length > 0) {
       const worker = fullest(group, limits.perWorker);
@@ -128,6 +131,19 @@ export class WorkerPool {
       else if (worker.ready && !worker.ending && worker.runs.size === 0) idle = worker;
     }
     return held < Math.max(1, this.context.limits.perUid - 1) ? idle : undefined;
+  }
+
+  /** The oldest of an address that does not yet hold all but one of the places; -1: none. */
+  private nextProgram(group: Group): number {
+    const places = Math.max(1, this.context.limits.perUid - 1);
+    const held = new Map<string, number>();
+    for (const { occupant } of group.workers) {
+      if (!occupant) continue;
+      const key = addressKey(occupant);
+      held.set(key, (held.get(key) ?? 0) + 1);
+    }
+    const share = Math.max(1, places - 1);
+    return group.programs.findIndex((run) => (held.get(addressKey(run)) ?? 0) < share);
   }
 
   private start(worker: WorkerProcess, run: Run, alone: boolean): void {

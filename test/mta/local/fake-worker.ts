@@ -13,7 +13,8 @@ const channel: Channel<WorkerMessage, WorkerMessage> = new Channel(
       if (message.type === "stop") process.exit(0);
       if (message.type !== "run") return;
       const { delivery, local, asCommand } = message;
-      if (local === "hang" || local === "crash") channel.send({ type: "exclusive", delivery });
+      const alone = ["hang", "crash", "quick-program"].includes(local);
+      if (alone) channel.send({ type: "exclusive", delivery });
       channel.flush();
       if (asCommand) report(delivery, "as command");
       else if (local === "crash") process.exit(1);

@@ -173,6 +173,19 @@ test("when all places are taken an idle worker makes room for another uid", asyn
   expect(made.workerPids.length).toBeLessThanOrEqual(1);
 });
 
+test("program lines of one address leave a worker for those of another", async () => {
+  const made = makePool({ perUid: 4 });
+  submit("hang");
+  // Its worker said that it is a program line before it took this.
+  expect(await outcome(submit("file"))).toMatch(/^Kby /);
+  for (let sent = 1; sent < 9; sent++) submit("hang");
+  await until(() => made.workerPids.length >= 3);
+  expect(await outcome(submit("quick-program"))).toMatch(/^Kby /);
+  expect(await outcome(submit("quick-program"))).toMatch(/^Kby /);
+  expect(made.pending).toBe(9);
+  made.stop();
+});
+
 test("program lines leave one worker of the uid free", async () => {
   const made = makePool({ perUid: 2 });
   submit("hang");
