@@ -41,6 +41,8 @@ import { SmtpSession } from "./session.ts";
 import { loadSettings, type Settings } from "./settings.ts";
 
 const options = new OptionTable("qmail-smtpd", []);
+/** What `sendmail -bs` puts into TCPREMOTEINFO. A network server sets it by RFC 1413, or not at all. */
+const localCaller = "sendmail-bs";
 
 export const qmailSmtpd: Program = {
   name: "qmail-smtpd",
@@ -65,6 +67,11 @@ function peerOf(env: Environment): Peer {
     remoteInfo: env.TCPREMOTEINFO,
     local: env.TCPLOCALHOST || env.TCPLOCALIP,
   };
+}
+
+/** A script of one of our own users writes all its commands ahead; only strangers have to wait. */
+function hasNetworkPeer({ TCPREMOTEIP, TCPREMOTEINFO }: Environment): boolean {
+  return TCPREMOTEIP !== undefined && TCPREMOTEINFO !== localCaller;
 }
 
 async function converse(host: Host, settings: Settings): Promise<ExitCode> {
@@ -107,7 +114,7 @@ async function converse(host: Host, settings: Settings): Promise<ExitCode> {
   const input = host.stdin.chunks()[Symbol.asyncIterator]();
   try {
     let reading = input.next();
-    session.begin(host.env.TCPREMOTEIP !== undefined && (await isReady(reading)));
+    session.begin(hasNetworkPeer(host.env) && (await isReady(reading)));
     while (!session.isClosed) {
       const next = await Promise.race([reading, over]);
       if (typeof next === "number") break;

@@ -186,6 +186,12 @@ describe("sendmail", () => {
     expect(done.err).toContain("usage: sendmail");
   });
 
+  test("-bs takes a conversation that was written ahead", () => {
+    const talk = "HELO x\r\nMAIL FROM:<a@b.test>\r\nRCPT TO:<c@d.test>\r\nRSET\r\nQUIT\r\n";
+    const done = run("sendmail", ["-bs"], talk);
+    expect(done.out.match(/^\d{3}/gm)).toEqual(["220", "250", "250", "250", "250", "221"]);
+  });
+
   test("-bs speaks SMTP", async () => {
     const child = spawn(join(bin, "sendmail"), ["-bs"], {
       env: { PATH: process.env.PATH, QMAILHOME: home },
