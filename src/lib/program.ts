@@ -1,6 +1,6 @@
 /**
  * The program contract (design D1): a program is a function of a Host that returns an exit code.
- * The same function runs as a command (main.ts builds its Host from the process) and inside a local
+ * The same function runs as a command (the dispatcher builds its Host from the process) and inside a local
  * worker (a .qmail line names it). A program touches nothing but its Host and files below `host.cwd`
  * or the paths it was given: no process, no chdir, no umask, no module state.
  */
