@@ -124,6 +124,7 @@ class Delivery {
   private readonly forwards: string[] = [];
   private files = 0;
   private programs = 0;
+  private variables: Environment | undefined;
 
   constructor(plan: DeliveryPlan, context: DeliveryRun) {
     this.plan = plan;
@@ -208,15 +209,19 @@ class Delivery {
     }
   }
 
+  /** The same for every program line; a program gets a copy. */
   private environment(): Environment {
+    if (this.variables) return this.variables;
     const { address, newSender, default: defaultPart } = this.plan;
     const variables = commandEnvironment(address, newSender, defaultPart, this.now);
-    return { ...this.context.site.env, ...variables };
+    const env = { ...this.context.site.env, ...variables };
+    guardEnvironment(env);
+    this.variables = env;
+    return env;
   }
 
   private async runProgramLine(line: string, instruction: number): Promise<boolean> {
     const env = this.environment();
-    guardEnvironment(env);
     const { site, message, output, errors, signal, deliveryKey } = this.context;
     const cwd = this.plan.address.home;
     let status: ExitStatus;

@@ -1,5 +1,5 @@
 /** Finds the file a command word names, as sh does, and tells whether it is one of our programs. */
-import { accessSync, constants, realpathSync, statSync } from "node:fs";
+import { accessSync, constants, statSync } from "node:fs";
 import { basename } from "node:path";
 import type { Environment } from "../../lib/program.ts";
 
@@ -42,8 +42,8 @@ function mayExecute(path: string): boolean {
 }
 
 /**
- * The name of our program behind a command word: its real path is our dispatcher. Anything else of
- * that name, such as another installation in /usr/local/bin, stays what it is.
+ * The name of our program behind a command word: the file it leads to is our dispatcher. Anything else
+ * of that name, such as another installation in /usr/local/bin, stays what it is.
  */
 export function ourProgramName(
   word: string,
@@ -54,8 +54,11 @@ export function ourProgramName(
   const found = findExecutable(word, env, cwd);
   if (!found?.allowed) return undefined;
   try {
-    const dispatcher = realpathSync(`${root}/dist/main.js`);
-    return realpathSync(found.path) === dispatcher ? basename(found.path) : undefined;
+    // Device and inode, for every line of every delivery asks: real paths cost a look per directory.
+    const dispatcher = statSync(`${root}/dist/main.js`, { bigint: true });
+    const file = statSync(found.path, { bigint: true });
+    const isOurs = file.ino === dispatcher.ino && file.dev === dispatcher.dev;
+    return isOurs ? basename(found.path) : undefined;
   } catch {
     return undefined; // nothing built, or gone meanwhile: certainly not ours
   }
