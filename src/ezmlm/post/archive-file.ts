@@ -1,6 +1,7 @@
 /**
  * The file of one message in the archive: `archive/<N div 100>/<N mod 100>`. Readers take a file whose
- * owner-exec bit is set; until then it may be half and is overwritten by whoever gets the number.
+ * owner-exec bit is set and whose number `num` has reached; before that it may be half, or of a delivery
+ * that crashed, and is overwritten by whoever gets the number.
  */
 import {
   closeSync,
@@ -71,23 +72,22 @@ export class ArchiveFile {
     }
   }
 
-  /** Everything on disk; not yet visible. */
+  /** Everything on disk and complete. Nobody looks at it before `num` counts it. */
   sync(): void {
     this.flush();
     try {
+      fchmodSync(this.fd, 0o744);
       fsyncSync(this.fd);
     } catch (error) {
       throw trouble("sync", this.path, error);
     }
   }
 
-  /** Visible from now on. */
-  publish(): void {
+  /** It stays, after `sync()`. `nameFollows`: the caller makes its name durable, with the index beside it. */
+  publish(nameFollows = false): void {
     try {
-      fchmodSync(this.fd, 0o744);
-      fsyncSync(this.fd);
       this.close();
-      fsyncDirectory(dirname(this.path));
+      if (!nameFollows) fsyncDirectory(dirname(this.path));
     } catch (error) {
       throw trouble("sync", this.path, error);
     }

@@ -17,11 +17,17 @@ const reserved = /(?:^|\.)(?:test|example|invalid|localhost|local)$/;
 
 /** `servers`: as in DNSCACHEIP, separated by blanks; else those of the system. */
 export function systemTxt(servers: string | undefined): TxtLookup {
-  const resolver = new Resolver({ timeout: 2000, tries: 2 });
-  const own = servers?.split(/[ ,]+/).filter((server) => server !== "") ?? [];
-  if (own.length > 0) resolver.setServers(own);
+  // Made when first asked: it reads the files of the system, and many posts ask nothing.
+  let resolver: Resolver | undefined;
+  const start = (): Resolver => {
+    const made = new Resolver({ timeout: 2000, tries: 2 });
+    const own = servers?.split(/[ ,]+/).filter((server) => server !== "") ?? [];
+    if (own.length > 0) made.setServers(own);
+    return made;
+  };
   return async (name) => {
     try {
+      resolver ??= start();
       return (await resolver.resolveTxt(name)).map((parts) => parts.join(""));
     } catch (error) {
       const code = error instanceof Error && "code" in error ? error.code : "";

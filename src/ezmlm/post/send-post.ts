@@ -145,7 +145,8 @@ class Sending {
       list.store.forgetPosts(now - RESERVATION_SECONDS);
       list.store.reservePost(host.deliveryKey, value, now);
     }
-    this.archive?.publish();
+    // A new index entry is written beside it in a moment; a re-run may find the entry written.
+    this.archive?.publish(list.has("indexed") && !this.reserved);
     if (value.number > this.before.number) {
       writeNumber(list, value);
       this.counted = true;
