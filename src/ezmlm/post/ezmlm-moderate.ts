@@ -100,7 +100,10 @@ interface Verdict {
 async function decide(host: Host, list: List, verdict: Verdict): Promise<ExitCode> {
   const { kind, name } = verdict;
   const opposite = kind === "accepted" ? "rejected" : "accepted";
-  if (decision(list, opposite, name) !== undefined) {
+  const other = decision(list, opposite, name);
+  // Begun by hand and crashed: nobody ends it, for we hold the lock.
+  if (other === BY_HAND && isWaiting(list, "pending", name)) dropDecision(list, opposite, name);
+  else if (other !== undefined) {
     const key = kind === "accepted" ? "ERR_MOD_REJECTED" : "ERR_MOD_ACCEPTED";
     throw new PermanentError(catalogue(host, list, key));
   }

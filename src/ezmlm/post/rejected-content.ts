@@ -53,7 +53,8 @@ export async function rejectedContent(
   const size = (): number => total - (filter?.overheadBytes ?? 0);
   for await (const chunk of message.body()) {
     total += chunk.length;
-    if (start.length < START_BYTES) start = Buffer.concat([start, chunk.subarray(0, START_BYTES)]);
+    if (checkFirstLine && start.length < START_BYTES)
+      start = Buffer.concat([start, chunk.subarray(0, START_BYTES)]);
     filter?.push(chunk);
     if (badPart !== undefined || (max > 0 && size() > max)) break;
   }

@@ -412,6 +412,14 @@ describe("a queue that fails", () => {
     expect((await reject(request)).code).toBe(0);
   });
 
+  test("a decision begun by hand that crashed binds nobody", async () => {
+    const request = await ask();
+    writeFileSync(join(list.dir, "mod/accepted", waiting()[0] as string), "-");
+    const back = await reject(request);
+    expect([back.code, back.mails.length]).toEqual([0, 1]);
+    expect([waiting(), waiting("accepted"), waiting("rejected").length]).toEqual([[], [], 1]);
+  });
+
   test("a crash after the stub: the post is neither sent again nor returned", async () => {
     const request = await ask();
     const [name = ""] = waiting();
