@@ -28,6 +28,32 @@ test.each(Object.keys(programs))("%s has a manual page, a bin link and a row in 
   expect(read("README.md")).toContain(`\`${name}\``);
 });
 
+test.each(Object.entries(programs))(
+  "%s: every option of the usage line is in the manual",
+  async (name, load) => {
+    const { usage } = await load();
+    // `-3..-9` and `-0 to -9` in a manual stand for what is between.
+    const manual = (manualOf(name) ?? "").replace(
+      /-(\d)\s*(?:\.\.+|to)\s*-?(\d)/g,
+      (_, low: string, high: string) =>
+        Array.from(
+          { length: Number(high) - Number(low) + 1 },
+          (_unused, at) => `-${Number(low) + at} `,
+        ).join(""),
+    );
+    const letters = (text: string): Set<string> =>
+      new Set(
+        [...text.matchAll(/(?<![\w'-])-([A-Za-z0-9]+)/g)].flatMap((match) => [...(match[1] ?? "")]),
+      );
+    const documented = letters(manual);
+    // -v and -V print the version everywhere and stand in few manuals.
+    const missing = [...letters(usage)].filter(
+      (letter) => !/[vV]/.test(letter) && !documented.has(letter),
+    );
+    expect(missing).toEqual([]);
+  },
+);
+
 test("every program is an npm bin entry", () => {
   const { bin } = JSON.parse(read("package.json")) as { bin: Record<string, string> };
   expect(Object.keys(bin)).toEqual(Object.keys(programs));
