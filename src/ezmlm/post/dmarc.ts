@@ -15,8 +15,14 @@ export type TxtLookup = (name: string) => Promise<readonly string[] | undefined>
 /** Names that are nobody's: no query leaves for them. RFC 2606, RFC 6761. */
 const reserved = /(?:^|\.)(?:test|example|invalid|localhost|local)$/;
 
-/** `servers`: as in DNSCACHEIP, separated by blanks; else those of the system. */
-export function systemTxt(servers: string | undefined): TxtLookup {
+/** What all questions about one post may take together, milliseconds. */
+const PATIENCE_MS = 3000;
+
+/**
+ * `servers`: as in DNSCACHEIP, separated by blanks; else those of the system. When the time for one
+ * post is used up, nothing more is asked.
+ */
+export function systemTxt(servers: string | undefined, patienceMs = PATIENCE_MS): TxtLookup {
   // Made when first asked: it reads the files of the system, and many posts ask nothing.
   let resolver: Resolver | undefined;
   const start = (): Resolver => {
@@ -25,13 +31,20 @@ export function systemTxt(servers: string | undefined): TxtLookup {
     if (own.length > 0) made.setServers(own);
     return made;
   };
+  let end: number | undefined;
   return async (name) => {
+    end ??= performance.now() + patienceMs;
+    const leftMs = end - performance.now();
+    if (leftMs <= 1) return undefined; // a timer may be early by one
+    const timer = setTimeout(() => resolver?.cancel(), leftMs);
     try {
       resolver ??= start();
       return (await resolver.resolveTxt(name)).map((parts) => parts.join(""));
     } catch (error) {
       const code = error instanceof Error && "code" in error ? error.code : "";
       return code === "ENOTFOUND" || code === "ENODATA" || code === "EBADNAME" ? [] : undefined;
+    } finally {
+      clearTimeout(timer);
     }
   };
 }

@@ -1,5 +1,6 @@
-import { describe, expect, test } from "vitest";
-import { authorDomains, dmarcPolicy } from "../../../src/ezmlm/post/dmarc.ts";
+import { createSocket } from "node:dgram";
+import { describe, expect, onTestFinished, test } from "vitest";
+import { authorDomains, dmarcPolicy, systemTxt } from "../../../src/ezmlm/post/dmarc.ts";
 
 const zone = (records: Record<string, string[] | undefined>) => {
   const asked: string[] = [];
@@ -11,6 +12,18 @@ const zone = (records: Record<string, string[] | undefined>) => {
     },
   };
 };
+
+test("systemTxt() asks a dead name server only until its time is over", async () => {
+  const server = createSocket("udp4");
+  onTestFinished(() => void server.close());
+  await new Promise<void>((resolve) => server.bind(0, "127.0.0.1", resolve));
+  let questions = 0;
+  server.on("message", () => questions++);
+  const txt = systemTxt(`127.0.0.1:${server.address().port}`, 200);
+  expect(await txt("_dmarc.a.org")).toBeUndefined();
+  expect(await txt("_dmarc.b.org")).toBeUndefined();
+  expect(questions).toBe(1);
+});
 
 describe("dmarcPolicy()", () => {
   test("is what the domain itself says", async () => {
