@@ -4,7 +4,7 @@
  * before anything in it changes. Local file systems only: WAL does not work over NFS.
  */
 import Sqlite from "better-sqlite3";
-import { PermanentError } from "./errors.ts";
+import { TemporaryError } from "./errors.ts";
 
 export type Database = Sqlite.Database;
 export type Statement = Sqlite.Statement;
@@ -26,8 +26,8 @@ export interface Migration {
   readonly sql: string;
 }
 
-/** Raised for a database whose schema is newer than this code. */
-export class NewerSchemaError extends PermanentError {}
+/** Raised for a database whose schema is newer than this code: mail waits until the newer code is back. */
+export class NewerSchemaError extends TemporaryError {}
 
 /** Open (and make) a database with WAL and incremental vacuum, after checking its schema number. */
 export function openDatabase(
@@ -41,7 +41,7 @@ export function openDatabase(
     const found = schemaNumber(db);
     if (found > known) {
       throw new NewerSchemaError(
-        `${path} was written by a newer version: schema ${found}, this code knows ${known}`,
+        `${path} was written by a newer version: schema ${found}, this code knows ${known}. (#4.3.5)`,
       );
     }
     // Takes effect only in a file without tables, so it stands before the migrations.

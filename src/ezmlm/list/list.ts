@@ -104,7 +104,8 @@ class ListDirectory implements List {
     this.dirArgument = dir;
     this.dir = resolve(host.cwd, dir);
     if (!isDirectory(this.dir)) {
-      throw new TemporaryError(`Unable to switch to ${this.dir}: not a directory. (#4.3.5)`);
+      const why = status(this.dir) ? "not a directory" : "there is no such directory";
+      throw new TemporaryError(`Unable to switch to ${this.dir}: ${why}. (#4.3.5)`);
     }
     this.store = new ListDatabaseFile(this.dir, host.uid, host.process === undefined);
     this.key = this.own("key") ?? missing(this.path("key"));

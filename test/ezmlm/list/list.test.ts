@@ -1,5 +1,5 @@
 import { spawnSync } from "node:child_process";
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { type List, openList } from "../../../src/ezmlm/list/list.ts";
@@ -9,6 +9,7 @@ import {
   sizeUnits,
   writeNumber,
 } from "../../../src/ezmlm/list/number.ts";
+import { openDatabase } from "../../../src/lib/sqlite.ts";
 import { makeHost, makeList, type TestList, temporaryDirectory } from "../../support/ezmlm.ts";
 
 async function open(
@@ -47,6 +48,32 @@ describe("openList()", () => {
       await expect(open(test, {}, dir)).rejects.toMatchObject({ exitCode: 100 });
     },
   );
+});
+
+describe("openList() with trouble that goes away", () => {
+  it("says which directory there is not", async () => {
+    const test = await makeList();
+    const missing = join(test.home, "nosuch");
+    await expect(open(test, {}, missing)).rejects.toMatchObject({
+      exitCode: 111,
+      message: `Unable to switch to ${missing}: there is no such directory. (#4.3.5)`,
+    });
+  });
+
+  it("keeps mail waiting for a database of newer code, and leaves it alone", async () => {
+    const test = await makeList();
+    const path = join(test.dir, "list.db");
+    rmSync(path, { force: true });
+    const newer = openDatabase(path, []);
+    newer.pragma("user_version = 99");
+    newer.close();
+    const before = readFileSync(path);
+    const { store } = await open(test);
+    expect(() => store.open()).toThrow(
+      expect.objectContaining({ exitCode: 111, message: expect.stringContaining("newer version") }),
+    );
+    expect(readFileSync(path)).toEqual(before);
+  });
 });
 
 describe("List values", () => {
