@@ -21,6 +21,8 @@ const TURNS: readonly MessageClass[] = [0, 1, 0, 2, 1, 0, 1, 2];
 
 interface Site {
   running: number;
+  /** The last delivery that ended there was answered. Until one is, the site gets few slots. */
+  answers: boolean;
   failures: number;
   blockedUntil: number;
 }
@@ -69,7 +71,7 @@ export class Window {
   private site(name: string): Site {
     let site = this.sites.get(name);
     if (!site) {
-      site = { running: 0, failures: 0, blockedUntil: 0 };
+      site = { running: 0, answers: false, failures: 0, blockedUntil: 0 };
       this.sites.set(name, site);
     }
     return site;
@@ -179,7 +181,9 @@ export class Window {
         const site = this.site(lane.site);
         // What is urgent may use the last slots even at a site that bulk mail fills.
         const spare = [0, Math.ceil(reserve / 2), reserve][cls] ?? 0;
-        if (site.running >= limit - spare) continue;
+        // A site that hangs holds its slots for many minutes: nobody gets most of them untried.
+        const most = site.answers || limit < 5 ? limit - spare : Math.ceil(limit / 4);
+        if (site.running >= most) continue;
         if (!this.blocked(lane, site)) return lane;
       }
     }
@@ -202,6 +206,7 @@ export class Window {
   slotEnded(name: string, connected: boolean, blockSeconds: (failures: number) => number): void {
     const site = this.site(name);
     site.running--;
+    site.answers = connected;
     if (connected) {
       site.failures = 0;
       site.blockedUntil = 0;
