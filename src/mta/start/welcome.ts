@@ -26,13 +26,16 @@ export function newcomerLines(
   if (!isNewcomerHome(host.home)) return lines;
   const me = new Control(host.home).line("me") ?? "list.test";
   const { root } = host;
+  // Another terminal knows nothing of our environment.
+  const isUsual = host.home === join(root, "var");
+  const elsewhere = isUsual ? "" : `QMAILHOME='${host.home.replaceAll("'", "'\\''")}' `;
   return [
     ...lines,
     `mail to postmaster and to anybody at another .test domain lands in ${newcomerMaildir(host.home)}`,
     "try it: make a list, join as ann@anything.test, post, read her mail:",
     `  ${root}/bin/ezmlm-make ${root}/lists/club ${root}/lists/.qmail-club club ${me}`,
     `  ${root}/bin/ezmlm-sub ${root}/lists/club ann@anything.test`,
-    `  printf 'From: ann@anything.test\\nTo: club@${me}\\nSubject: hello\\n\\nhello\\n' | ${root}/bin/qmail-inject -f ann@anything.test`,
+    `  printf 'From: ann@anything.test\\nTo: club@${me}\\nSubject: hello\\n\\nhello\\n' | ${elsewhere}${root}/bin/qmail-inject -f ann@anything.test`,
     `  cat ${newcomerMaildir(host.home)}/new/*`,
   ];
 }
