@@ -7,13 +7,8 @@ import { createServer, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Channel } from "../../src/mta/channel/channel.ts";
-import {
-  PROTOCOL_VERSION,
-  type QueueMessage,
-  readQueue,
-  type Verdict,
-  writeQueue,
-} from "../../src/mta/channel/messages.ts";
+import { PROTOCOL_VERSION, type Verdict } from "../../src/mta/channel/protocol.ts";
+import { type QueueMessage, readQueue, writeQueue } from "../../src/mta/channel/queue-messages.ts";
 
 export interface QueuedMail {
   readonly session: number;

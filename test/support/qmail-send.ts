@@ -11,20 +11,15 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import type { Duplex } from "node:stream";
 import { fileURLToPath } from "node:url";
+import { type AdminMessage, readAdmin, writeAdmin } from "../../src/mta/channel/admin-messages.ts";
 import { Channel } from "../../src/mta/channel/channel.ts";
 import {
-  type AdminMessage,
   type ControlMessage,
-  PROTOCOL_VERSION,
-  type QueueMessage,
-  type Role,
-  readAdmin,
   readControl,
-  readQueue,
-  writeAdmin,
   writeControl,
-  writeQueue,
-} from "../../src/mta/channel/messages.ts";
+} from "../../src/mta/channel/control-messages.ts";
+import { PROTOCOL_VERSION, type Role } from "../../src/mta/channel/protocol.ts";
+import { type QueueMessage, readQueue, writeQueue } from "../../src/mta/channel/queue-messages.ts";
 
 const entry = join(dirname(fileURLToPath(import.meta.url)), "../../dist/qmail-send.entry.js");
 

@@ -12,16 +12,12 @@ import type { Duplex } from "node:stream";
 import { fileURLToPath } from "node:url";
 import { Channel } from "../../src/mta/channel/channel.ts";
 import {
-  BODY_CHUNK,
   type ControlMessage,
-  PROTOCOL_VERSION,
-  type QueueMessage,
-  type Report,
   readControl,
-  readQueue,
   writeControl,
-  writeQueue,
-} from "../../src/mta/channel/messages.ts";
+} from "../../src/mta/channel/control-messages.ts";
+import { BODY_CHUNK, PROTOCOL_VERSION, type Report } from "../../src/mta/channel/protocol.ts";
+import { type QueueMessage, readQueue, writeQueue } from "../../src/mta/channel/queue-messages.ts";
 
 const root = join(dirname(fileURLToPath(import.meta.url)), "..", "..");
 

@@ -4,7 +4,7 @@
  */
 import type { Duplex } from "node:stream";
 import { type Frame, FrameWriter } from "../../lib/frame.ts";
-import { channelReader } from "./messages.ts";
+import { channelReader } from "./protocol.ts";
 
 export interface ChannelEvents<In> {
   message(message: In): void;

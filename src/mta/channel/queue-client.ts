@@ -9,13 +9,8 @@ import { errorText, TemporaryError } from "../../lib/errors.ts";
 import type { QueueDoor, SubmissionOptions } from "../../lib/queue-door.ts";
 import { BodyPipe } from "./body-pipe.ts";
 import { Channel } from "./channel.ts";
-import {
-  PROTOCOL_VERSION,
-  type QueueMessage,
-  readQueue,
-  SMALL_BODY,
-  writeQueue,
-} from "./messages.ts";
+import { PROTOCOL_VERSION, SMALL_BODY } from "./protocol.ts";
+import { type QueueMessage, readQueue, writeQueue } from "./queue-messages.ts";
 import { QueueSubmission } from "./queue-submission.ts";
 
 /** Bytes not yet taken by the kernel at which every submission reports `full`. */

@@ -5,7 +5,8 @@
  */
 import { PermanentError, TemporaryError } from "../../lib/errors.ts";
 import type { QueueReceipt, Submission } from "../../lib/queue-door.ts";
-import { BODY_CHUNK, CREDIT_WINDOW, type QueueMessage, type Verdict } from "./messages.ts";
+import { BODY_CHUNK, CREDIT_WINDOW, type Verdict } from "./protocol.ts";
+import type { QueueMessage } from "./queue-messages.ts";
 
 /** What a submission needs of its connection. */
 export interface SubmissionCarrier {

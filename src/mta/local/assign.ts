@@ -5,7 +5,7 @@
  */
 import { asciiLower } from "../../lib/address.ts";
 import { type Cdb, CdbWriter } from "../../lib/cdb.ts";
-import type { UserRecord } from "../channel/messages.ts";
+import type { UserRecord } from "../channel/worker-messages.ts";
 
 /** The file breaks a rule; `line` counts from 1. */
 export class AssignError extends Error {

@@ -7,14 +7,9 @@ import { hostname, tmpdir } from "node:os";
 import { join } from "node:path";
 import { findProgram } from "../../programs.ts";
 import { Channel } from "../channel/channel.ts";
-import {
-  PROTOCOL_VERSION,
-  readWorker,
-  SMALL_BODY,
-  type WorkerMessage,
-  writeWorker,
-} from "../channel/messages.ts";
+import { PROTOCOL_VERSION, SMALL_BODY } from "../channel/protocol.ts";
 import { connectQueue } from "../channel/queue-client.ts";
+import { readWorker, type WorkerMessage, writeWorker } from "../channel/worker-messages.ts";
 import { commandQueue } from "../inject/command-queue.ts";
 import { BodyCache } from "./body-cache.ts";
 import { HEARTBEAT_MS } from "./limits.ts";

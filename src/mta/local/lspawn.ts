@@ -3,7 +3,9 @@
  * its user; reports go back, all of one turn together. Nothing here looks at a message.
  */
 import { expandVerp, splitAddress } from "../../lib/address.ts";
-import type { QueueMessage, Report, UserRecord } from "../channel/messages.ts";
+import type { Report } from "../channel/protocol.ts";
+import type { QueueMessage } from "../channel/queue-messages.ts";
+import type { UserRecord } from "../channel/worker-messages.ts";
 import { LSPAWN_TROUBLE, localReport } from "./report.ts";
 import { LookupTrouble } from "./system-accounts.ts";
 import type { Users } from "./users.ts";

@@ -20,7 +20,7 @@
 import { hostname, tmpdir } from "node:os";
 import { OptionTable } from "../../lib/option.ts";
 import type { Host, Program } from "../../lib/program.ts";
-import { SMALL_BODY } from "../channel/messages.ts";
+import { SMALL_BODY } from "../channel/protocol.ts";
 import { type DeliverySite, planDelivery, reportFailure, runDelivery } from "./delivery.ts";
 import { MaildirNames, MaildirWriter } from "./maildir.ts";
 import { StoredMessage } from "./stored-message.ts";

@@ -19,16 +19,9 @@ import { connect, Socket } from "node:net";
 import { join } from "node:path";
 import { errorText } from "../../lib/errors.ts";
 import { Channel } from "../channel/channel.ts";
-import {
-  CAPABILITY_BYTES,
-  type ControlMessage,
-  PROTOCOL_VERSION,
-  type QueueMessage,
-  readControl,
-  readQueue,
-  writeControl,
-  writeQueue,
-} from "../channel/messages.ts";
+import { type ControlMessage, readControl, writeControl } from "../channel/control-messages.ts";
+import { CAPABILITY_BYTES, PROTOCOL_VERSION } from "../channel/protocol.ts";
+import { type QueueMessage, readQueue, writeQueue } from "../channel/queue-messages.ts";
 import { workerLimits } from "./limits.ts";
 import { Lspawn } from "./lspawn.ts";
 import { SystemAccounts } from "./system-accounts.ts";

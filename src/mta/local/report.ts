@@ -3,7 +3,7 @@
  * is the one of qmail-lspawn; its own troubles have codes of their own. qmail reference 2.3.
  */
 import type { ExitCode } from "../../lib/exit-code.ts";
-import type { Report, Verdict } from "../channel/messages.ts";
+import type { Report, Verdict } from "../channel/protocol.ts";
 
 /** Most output kept of one delivery, bytes. */
 export const OUTPUT_LIMIT = 3000;

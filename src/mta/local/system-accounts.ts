@@ -7,7 +7,7 @@ import { execFile } from "node:child_process";
 import { readFileSync, statSync } from "node:fs";
 import { asciiLower } from "../../lib/address.ts";
 import { errorText, isTemporaryErrno } from "../../lib/errors.ts";
-import type { UserRecord } from "../channel/messages.ts";
+import type { UserRecord } from "../channel/worker-messages.ts";
 import { CANNOT_LOOK_UP, HOME_UNREACHABLE, NO_ALIAS_USER } from "./report.ts";
 
 export interface SystemAccount {

@@ -8,7 +8,7 @@ import { readFileSync, type Stats, statSync } from "node:fs";
 import { join } from "node:path";
 import { Cdb } from "../../lib/cdb.ts";
 import { isErrno } from "../../lib/errors.ts";
-import type { UserRecord } from "../channel/messages.ts";
+import type { UserRecord } from "../channel/worker-messages.ts";
 import { compileAssign, lookUpAssign, RecordError } from "./assign.ts";
 import { LSPAWN_BUG, NO_ALIAS_USER, NOT_AS_ROOT, USERS_UNREADABLE } from "./report.ts";
 import { type AccountSource, LookupTrouble, lookUpAccount } from "./system-accounts.ts";

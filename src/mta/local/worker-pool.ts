@@ -5,7 +5,8 @@
  * the worker can see what a .qmail file says; what it finds is remembered per address. When the number
  * of all workers is used up, one that is idle makes room for another uid.
  */
-import type { Report, UserRecord } from "../channel/messages.ts";
+import type { Report } from "../channel/protocol.ts";
+import type { UserRecord } from "../channel/worker-messages.ts";
 import type { WorkerLimits } from "./limits.ts";
 import { CANNOT_RUN, CRASHED, localReport } from "./report.ts";
 import { type Run, WorkerProcess, type WorkerStart } from "./worker-process.ts";

@@ -6,13 +6,8 @@ import { type ChildProcess, spawn } from "node:child_process";
 import type { Duplex } from "node:stream";
 import { profileArguments } from "../../lib/profile.ts";
 import { Channel } from "../channel/channel.ts";
-import {
-  PROTOCOL_VERSION,
-  type Report,
-  readWorker,
-  type WorkerMessage,
-  writeWorker,
-} from "../channel/messages.ts";
+import { PROTOCOL_VERSION, type Report } from "../channel/protocol.ts";
+import { readWorker, type WorkerMessage, writeWorker } from "../channel/worker-messages.ts";
 import type { WorkerLimits } from "./limits.ts";
 
 export type Run = Extract<WorkerMessage, { type: "run" }>;

@@ -4,7 +4,8 @@
  * that killing the worker ends nothing else. What does not fit now goes back to qmail-lspawn unbegun.
  */
 import { TemporaryError } from "../../lib/errors.ts";
-import type { Report, WorkerMessage } from "../channel/messages.ts";
+import type { Report } from "../channel/protocol.ts";
+import type { WorkerMessage } from "../channel/worker-messages.ts";
 import type { BodyCache } from "./body-cache.ts";
 import { BoundedOutput } from "./bounded-output.ts";
 import {

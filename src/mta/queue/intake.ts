@@ -8,7 +8,7 @@ import { statfs } from "node:fs/promises";
 import { join } from "node:path";
 import { isBounceSender } from "../../lib/address.ts";
 import { date822, unixSeconds } from "../../lib/date822.ts";
-import { SMALL_BODY, type Verdict } from "../channel/messages.ts";
+import { SMALL_BODY, type Verdict } from "../channel/protocol.ts";
 import { ADDRESS_LIMIT } from "./drop-file.ts";
 import type { Failpoint } from "./failpoint.ts";
 import type { QueueStore } from "./queue.ts";

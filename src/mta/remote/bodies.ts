@@ -3,7 +3,7 @@
  * the work, others are pulled by token into an unlinked temporary file. A body goes when qmail-send
  * says `forget` and the last slot that uses it has ended.
  */
-import { SMALL_BODY } from "../channel/messages.ts";
+import { SMALL_BODY } from "../channel/protocol.ts";
 import { collectBody, memoryBody, type WireBody } from "./wire-body.ts";
 
 export type FetchBody = (

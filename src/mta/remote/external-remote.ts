@@ -7,7 +7,7 @@ import { closeSync, mkdtempSync, openSync, rmSync } from "node:fs";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Environment } from "../../lib/program.ts";
-import { REPORT_LIMIT } from "../channel/messages.ts";
+import { REPORT_LIMIT } from "../channel/protocol.ts";
 import { type MergedVerdict, mergeVerdict } from "./verdict-merge.ts";
 
 /** Message files by name in a directory of our own: each run opens its own, at offset 0. */

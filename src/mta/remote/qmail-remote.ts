@@ -18,7 +18,7 @@ import { systemResolver } from "../../lib/dns.ts";
 import { TemporaryError } from "../../lib/errors.ts";
 import { SUCCESS } from "../../lib/exit-code.ts";
 import type { Host, Program } from "../../lib/program.ts";
-import { SMALL_BODY } from "../channel/messages.ts";
+import { SMALL_BODY } from "../channel/protocol.ts";
 import { readRemoteControls } from "./controls.ts";
 import { Engine, engineLimits } from "./engine.ts";
 import { ownAddressTest } from "./mx.ts";

@@ -20,16 +20,10 @@ import { join } from "node:path";
 import { systemResolver } from "../../lib/dns.ts";
 import { errorText } from "../../lib/errors.ts";
 import { Channel } from "../channel/channel.ts";
-import {
-  type ControlMessage,
-  PROTOCOL_VERSION,
-  type QueueMessage,
-  readControl,
-  readQueue,
-  writeControl,
-  writeQueue,
-} from "../channel/messages.ts";
+import { type ControlMessage, readControl, writeControl } from "../channel/control-messages.ts";
+import { PROTOCOL_VERSION } from "../channel/protocol.ts";
 import { QueueClient } from "../channel/queue-client.ts";
+import { type QueueMessage, readQueue, writeQueue } from "../channel/queue-messages.ts";
 import { ControlCache } from "./controls.ts";
 import { Engine, engineLimits } from "./engine.ts";
 import { ownAddressTest } from "./mx.ts";

@@ -6,12 +6,8 @@
 
 import { expandVerp } from "../../lib/address.ts";
 import type { Environment } from "../../lib/program.ts";
-import {
-  type QueueMessage,
-  REPORT_LIMIT,
-  type RemoteRecipient,
-  type Report,
-} from "../channel/messages.ts";
+import { REPORT_LIMIT, type Report } from "../channel/protocol.ts";
+import type { QueueMessage, RemoteRecipient } from "../channel/queue-messages.ts";
 import { Bodies, type FetchBody } from "./bodies.ts";
 import type { Delivery, Engine } from "./engine.ts";
 import { RawBodies, runExternal } from "./external-remote.ts";

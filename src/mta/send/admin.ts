@@ -3,8 +3,9 @@
  * the pace of the reader, so that listing a long queue costs no memory. qmail reference 7.8.
  */
 import type { Socket } from "node:net";
+import { type AdminMessage, readAdmin, writeAdmin } from "../channel/admin-messages.ts";
 import { Channel } from "../channel/channel.ts";
-import { type AdminMessage, PROTOCOL_VERSION, readAdmin, writeAdmin } from "../channel/messages.ts";
+import { PROTOCOL_VERSION } from "../channel/protocol.ts";
 import { hasBit, unpackRecipients } from "../queue/packed.ts";
 import type { Queue } from "../queue/queue.ts";
 import { BOUNCING } from "../queue/states.ts";

@@ -6,7 +6,8 @@ import { createHmac, randomBytes, timingSafeEqual } from "node:crypto";
 import { open, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { isErrno } from "../../lib/errors.ts";
-import { BODY_CHUNK, type QueueMessage } from "../channel/messages.ts";
+import { BODY_CHUNK } from "../channel/protocol.ts";
+import type { QueueMessage } from "../channel/queue-messages.ts";
 import type { Queue } from "../queue/queue.ts";
 
 const CACHE_BYTES = 32 << 20;

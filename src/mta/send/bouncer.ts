@@ -2,7 +2,7 @@
  * Messages whose recipients are all settled and some failed: composes the bounce and ends the
  * message, both in one transaction. What cannot be done now is tried again.
  */
-import { SMALL_BODY } from "../channel/messages.ts";
+import { SMALL_BODY } from "../channel/protocol.ts";
 import type { Intake } from "../queue/intake.ts";
 import type { Queue } from "../queue/queue.ts";
 import { BOUNCING } from "../queue/states.ts";

@@ -4,7 +4,7 @@
  * At-least-once: what was out when a peer or we went away is tried again. Nothing starts while a
  * mark cannot be committed, the log is stalled, or the peer does not take more.
  */
-import { type Report, SMALL_BODY, type Verdict } from "../channel/messages.ts";
+import { type Report, SMALL_BODY, type Verdict } from "../channel/protocol.ts";
 import type { Failpoint } from "../queue/failpoint.ts";
 import type { QueueStore } from "../queue/queue.ts";
 import type { MessageEnd, MessageRow } from "../queue/work.ts";

@@ -1,5 +1,5 @@
 /** Who may connect: capabilities that qmail-start or qmail-lspawn announced, and what they stand for. */
-import { CAPABILITY_BYTES, type Role } from "../channel/messages.ts";
+import { CAPABILITY_BYTES, type Role } from "../channel/protocol.ts";
 
 export interface Standing {
   readonly role: Role;

@@ -2,12 +2,8 @@
 import { Socket } from "node:net";
 import { errorText } from "../../lib/errors.ts";
 import { Channel } from "../channel/channel.ts";
-import {
-  type ControlMessage,
-  PROTOCOL_VERSION,
-  readControl,
-  writeControl,
-} from "../channel/messages.ts";
+import { type ControlMessage, readControl, writeControl } from "../channel/control-messages.ts";
+import { PROTOCOL_VERSION } from "../channel/protocol.ts";
 import { QmailSend } from "./qmail-send.ts";
 
 // qmail-start forwards these as messages; npm and terminals may send them to every process.

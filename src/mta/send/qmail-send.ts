@@ -26,7 +26,7 @@ import { unixSeconds } from "../../lib/date822.ts";
 import { errorText, isErrno, TemporaryError } from "../../lib/errors.ts";
 import { LogWriter } from "../../lib/log.ts";
 import { lockExclusively } from "../../lib/sqlite.ts";
-import { SMALL_BODY } from "../channel/messages.ts";
+import { SMALL_BODY } from "../channel/protocol.ts";
 import { dropBallast, keepBallast } from "../queue/ballast.ts";
 import { DropReader } from "../queue/drop-reader.ts";
 import { Failpoint } from "../queue/failpoint.ts";

@@ -5,13 +5,8 @@
  */
 import type { Socket } from "node:net";
 import { Channel } from "../channel/channel.ts";
-import {
-  CREDIT_WINDOW,
-  PROTOCOL_VERSION,
-  type QueueMessage,
-  readQueue,
-  writeQueue,
-} from "../channel/messages.ts";
+import { CREDIT_WINDOW, PROTOCOL_VERSION } from "../channel/protocol.ts";
+import { type QueueMessage, readQueue, writeQueue } from "../channel/queue-messages.ts";
 import type { IncomingMessage, Intake } from "../queue/intake.ts";
 import type { Bodies } from "./bodies.ts";
 import type { Dispatch } from "./dispatch.ts";

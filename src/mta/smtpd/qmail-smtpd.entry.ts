@@ -8,12 +8,8 @@ import { Socket } from "node:net";
 import { join } from "node:path";
 import { errorText } from "../../lib/errors.ts";
 import { Channel } from "../channel/channel.ts";
-import {
-  type ControlMessage,
-  PROTOCOL_VERSION,
-  readControl,
-  writeControl,
-} from "../channel/messages.ts";
+import { type ControlMessage, readControl, writeControl } from "../channel/control-messages.ts";
+import { PROTOCOL_VERSION } from "../channel/protocol.ts";
 import { ProgramQueue } from "../inject/program-queue.ts";
 import { SmtpListener } from "./listener.ts";
 import { QueueLink } from "./queue-link.ts";

@@ -11,13 +11,8 @@ import type { Owner } from "../../lib/one-uid.ts";
 import { profileArguments } from "../../lib/profile.ts";
 import type { Environment } from "../../lib/program.ts";
 import { Channel } from "../channel/channel.ts";
-import {
-  CAPABILITY_BYTES,
-  type ControlMessage,
-  PROTOCOL_VERSION,
-  readControl,
-  writeControl,
-} from "../channel/messages.ts";
+import { type ControlMessage, readControl, writeControl } from "../channel/control-messages.ts";
+import { CAPABILITY_BYTES, PROTOCOL_VERSION } from "../channel/protocol.ts";
 import { addressText, type Bound } from "./listen.ts";
 import type { ProcessRow } from "./partition.ts";
 

@@ -5,7 +5,7 @@
  */
 
 import type { AccountName } from "../../lib/one-uid.ts";
-import type { Role } from "../channel/messages.ts";
+import type { Role } from "../channel/protocol.ts";
 
 export interface ProcessRow {
   /** `dist/NAME.entry.js` is what runs. */

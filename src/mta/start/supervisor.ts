@@ -7,7 +7,7 @@ import { lchownSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { TemporaryError } from "../../lib/errors.ts";
-import type { ControlMessage } from "../channel/messages.ts";
+import type { ControlMessage } from "../channel/control-messages.ts";
 import { Child, type ChildContext, newCapability } from "./child.ts";
 import type { Identities } from "./identity.ts";
 import { type Address, type Bound, withListeners } from "./listen.ts";

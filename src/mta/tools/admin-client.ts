@@ -4,8 +4,9 @@ import { join } from "node:path";
 import { errorText, isErrno, TemporaryError } from "../../lib/errors.ts";
 import { type ExitCode, TEMPORARY } from "../../lib/exit-code.ts";
 import type { Host } from "../../lib/program.ts";
+import { type AdminMessage, readAdmin, writeAdmin } from "../channel/admin-messages.ts";
 import { Channel } from "../channel/channel.ts";
-import { type AdminMessage, PROTOCOL_VERSION, readAdmin, writeAdmin } from "../channel/messages.ts";
+import { PROTOCOL_VERSION } from "../channel/protocol.ts";
 
 /** Writes the answer to stdout as it comes; resolves to the exit code qmail-send gives for it. */
 export function askServer(host: Host, verb: string): Promise<ExitCode> {

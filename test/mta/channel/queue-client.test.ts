@@ -1,6 +1,6 @@
 import { afterEach, expect, test } from "vitest";
 import { PermanentError, TemporaryError } from "../../../src/lib/errors.ts";
-import { BODY_CHUNK, CREDIT_WINDOW } from "../../../src/mta/channel/messages.ts";
+import { BODY_CHUNK, CREDIT_WINDOW } from "../../../src/mta/channel/protocol.ts";
 import {
   connectQueue,
   type QueueClient,

@@ -1,7 +1,11 @@
 /** Stands for a local worker: does what the local part of each delivery says. */
 import { Socket } from "node:net";
 import { Channel } from "../../../src/mta/channel/channel.ts";
-import { readWorker, type WorkerMessage, writeWorker } from "../../../src/mta/channel/messages.ts";
+import {
+  readWorker,
+  type WorkerMessage,
+  writeWorker,
+} from "../../../src/mta/channel/worker-messages.ts";
 
 const channel: Channel<WorkerMessage, WorkerMessage> = new Channel(
   new Socket({ fd: 3, readable: true, writable: true }),

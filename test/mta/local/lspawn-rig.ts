@@ -20,14 +20,15 @@ import { fileURLToPath } from "node:url";
 import { Channel } from "../../../src/mta/channel/channel.ts";
 import {
   type ControlMessage,
-  PROTOCOL_VERSION,
-  type QueueMessage,
-  type Report,
   readControl,
-  readQueue,
   writeControl,
+} from "../../../src/mta/channel/control-messages.ts";
+import { PROTOCOL_VERSION, type Report } from "../../../src/mta/channel/protocol.ts";
+import {
+  type QueueMessage,
+  readQueue,
   writeQueue,
-} from "../../../src/mta/channel/messages.ts";
+} from "../../../src/mta/channel/queue-messages.ts";
 
 export const root = fileURLToPath(new URL("../../..", import.meta.url)).replace(/\/$/, "");
 

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { build } from "esbuild";
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
-import type { Report } from "../../../src/mta/channel/messages.ts";
+import type { Report } from "../../../src/mta/channel/protocol.ts";
 import { type WorkerLimits, workerLimits } from "../../../src/mta/local/limits.ts";
 import { DELIVERY_SECONDS } from "../../../src/mta/local/worker.ts";
 import { WorkerPool } from "../../../src/mta/local/worker-pool.ts";

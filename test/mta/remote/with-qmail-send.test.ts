@@ -9,10 +9,10 @@ import { afterEach, expect, it } from "vitest";
 import { Channel } from "../../../src/mta/channel/channel.ts";
 import {
   type ControlMessage,
-  PROTOCOL_VERSION,
   readControl,
   writeControl,
-} from "../../../src/mta/channel/messages.ts";
+} from "../../../src/mta/channel/control-messages.ts";
+import { PROTOCOL_VERSION } from "../../../src/mta/channel/protocol.ts";
 import { makeHome, QmailSendProcess } from "../../support/qmail-send.ts";
 import { SmtpSink } from "../../support/smtp-sink.ts";
 

@@ -9,10 +9,10 @@ import { afterAll, afterEach, describe, expect, test } from "vitest";
 import { Channel } from "../../../src/mta/channel/channel.ts";
 import {
   type ControlMessage,
-  PROTOCOL_VERSION,
   readControl,
   writeControl,
-} from "../../../src/mta/channel/messages.ts";
+} from "../../../src/mta/channel/control-messages.ts";
+import { PROTOCOL_VERSION } from "../../../src/mta/channel/protocol.ts";
 import { FakeQueue } from "../../support/fake-queue.ts";
 import { Client, makeHome, portOf, removeHomes } from "./support.ts";
 

@@ -1,0 +1,72 @@
+/**
+ * What all channels between our processes share: version, limits, who a peer may be, how a delivery
+ * ended. The messages themselves stand in `*-messages.ts`, one file per channel: type byte, fields in
+ * wire order; encoder and decoder there are the only code that knows the layout.
+ *
+ * | channel  | sockets                                       | who speaks first                        |
+ * |----------|-----------------------------------------------|-----------------------------------------|
+ * | control  | descriptor 3 of every child of qmail-start    | qmail-start: `start`                    |
+ * | queue    | `queue/intake` (0660, servers), `queue/deliver` (0666: workers, rspawn, lspawn) | client: `hello` with its capability |
+ * | worker   | descriptor 3 of a local worker                | lspawn: `welcome`                       |
+ * | admin    | `queue/admin` (0600)                          | client: `ask`                           |
+ *
+ * A capability is 32 random bytes. Whoever issued it (qmail-start for daemons, lspawn for workers)
+ * announced it to qmail-send with the role and uid it stands for; it says who the peer is, nothing
+ * the peer claims does.
+ */
+import { type Frame, FrameError, FrameReader, type FrameWriter } from "../../lib/frame.ts";
+
+/** Raised when a layout changes; peers of another version are refused. */
+export const PROTOCOL_VERSION = 1;
+/** Longest frame on any channel, bytes. */
+export const FRAME_LIMIT = 1 << 20;
+/** Most message bytes in one `body` frame. */
+export const BODY_CHUNK = 65536;
+/** Bodies up to this size travel with the work; larger ones are fetched by token. */
+export const SMALL_BODY = 65536;
+/** Body and envelope bytes a client may have under way per session before it waits for `credit`. */
+export const CREDIT_WINDOW = 4 * BODY_CHUNK;
+/** Longest report text kept of a delivery. qmail-send: 10000; lspawn cuts at 3000 itself. */
+export const REPORT_LIMIT = 10000;
+export const CAPABILITY_BYTES = 32;
+
+/** What a peer of the queue channel may do. */
+export type Role = "smtpd" | "remote" | "local" | "worker";
+export const roles: readonly Role[] = ["smtpd", "remote", "local", "worker"];
+
+export type Verdict = "K" | "Z" | "D";
+
+/** How one delivery ended. */
+export interface Report {
+  readonly delivery: number;
+  readonly verdict: Verdict;
+  readonly text: string;
+}
+
+/** Number of a value in its list, as it travels. */
+export const index = <T>(list: readonly T[], value: T): number => list.indexOf(value);
+/** The value with that number; FrameError for one we do not know. */
+export function pick<T>(list: readonly T[], at: number): T {
+  const value = list[at];
+  if (value === undefined) throw new FrameError("unknown value");
+  return value;
+}
+
+export function writeReport(out: FrameWriter, report: Report): void {
+  out.u53(report.delivery).u8(report.verdict.charCodeAt(0)).text(report.text);
+}
+
+export function readReport(f: Frame): Report {
+  return { delivery: f.u53(), verdict: readVerdict(f), text: f.text().slice(0, REPORT_LIMIT) };
+}
+
+export function readVerdict(f: Frame): Verdict {
+  const letter = String.fromCharCode(f.u8());
+  if (letter !== "K" && letter !== "Z" && letter !== "D") throw new FrameError("unknown verdict");
+  return letter;
+}
+
+/** A reader with the limit every channel shares. */
+export function channelReader(): FrameReader {
+  return new FrameReader(FRAME_LIMIT);
+}

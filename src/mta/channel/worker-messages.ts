@@ -1,0 +1,155 @@
+/** qmail-lspawn and its local workers, on descriptor 3. */
+import { type Frame, FrameError, type FrameWriter } from "../../lib/frame.ts";
+import { type Report, readReport, writeReport } from "./protocol.ts";
+
+export interface UserRecord {
+  readonly user: string;
+  readonly uid: number;
+  readonly gid: number;
+  readonly home: string;
+  readonly dash: string;
+  readonly ext: string;
+}
+
+export type WorkerMessage =
+  /** lspawn -> worker, first. `queueHome` is the MTA home, `root` the checkout. */
+  | {
+      type: "welcome";
+      version: number;
+      capability: Buffer;
+      queueHome: string;
+      root: string;
+      defaultDelivery: string;
+    }
+  /** lspawn -> worker: one delivery. `asCommand`: never in process (it killed a worker before). */
+  | {
+      type: "run";
+      delivery: number;
+      deliveryKey: string;
+      message: number;
+      token: Buffer;
+      sizeBytes: number;
+      sender: string;
+      local: string;
+      host: string;
+      user: UserRecord;
+      asCommand: boolean;
+    }
+  /** lspawn -> worker: finish what runs and exit. */
+  | { type: "stop" }
+  // worker -> lspawn
+  | { type: "ready" }
+  | { type: "result"; report: Report }
+  | { type: "heartbeat" }
+  /** The delivery has program lines and holds the worker alone until its result. */
+  | { type: "exclusive"; delivery: number }
+  /** Not begun, give it to another worker; `program`: because it has program lines itself. */
+  | { type: "back"; delivery: number; program: boolean };
+
+export function writeWorker(out: FrameWriter, m: WorkerMessage): void {
+  switch (m.type) {
+    case "welcome":
+      out
+        .begin(1)
+        .u32(m.version)
+        .bytes(m.capability)
+        .text(m.queueHome)
+        .text(m.root)
+        .text(m.defaultDelivery);
+      break;
+    case "run":
+      out
+        .begin(2)
+        .u53(m.delivery)
+        .text(m.deliveryKey)
+        .u53(m.message)
+        .bytes(m.token)
+        .u53(m.sizeBytes)
+        .text(m.sender)
+        .text(m.local)
+        .text(m.host);
+      out
+        .text(m.user.user)
+        .u32(m.user.uid)
+        .u32(m.user.gid)
+        .text(m.user.home)
+        .text(m.user.dash)
+        .text(m.user.ext)
+        .u8(m.asCommand ? 1 : 0);
+      break;
+    case "stop":
+      out.begin(3);
+      break;
+    case "ready":
+      out.begin(33);
+      break;
+    case "result":
+      out.begin(34);
+      writeReport(out, m.report);
+      break;
+    case "heartbeat":
+      out.begin(35);
+      break;
+    case "exclusive":
+      out.begin(36).u53(m.delivery);
+      break;
+    case "back":
+      out
+        .begin(37)
+        .u53(m.delivery)
+        .u8(m.program ? 1 : 0);
+      break;
+    default:
+      m satisfies never;
+  }
+  out.end();
+}
+
+export function readWorker(f: Frame): WorkerMessage {
+  switch (f.type) {
+    case 1:
+      return {
+        type: "welcome",
+        version: f.u32(),
+        capability: Buffer.from(f.bytes()),
+        queueHome: f.text(),
+        root: f.text(),
+        defaultDelivery: f.text(),
+      };
+    case 2: {
+      const head = {
+        delivery: f.u53(),
+        deliveryKey: f.text(),
+        message: f.u53(),
+        token: Buffer.from(f.bytes()),
+        sizeBytes: f.u53(),
+        sender: f.text(),
+        local: f.text(),
+        host: f.text(),
+      };
+      const user = {
+        user: f.text(),
+        uid: f.u32(),
+        gid: f.u32(),
+        home: f.text(),
+        dash: f.text(),
+        ext: f.text(),
+      };
+      return { type: "run", ...head, user, asCommand: f.u8() !== 0 };
+    }
+    case 3:
+      return { type: "stop" };
+    case 33:
+      return { type: "ready" };
+    case 34:
+      return { type: "result", report: readReport(f) };
+    case 35:
+      return { type: "heartbeat" };
+    case 36:
+      return { type: "exclusive", delivery: f.u53() };
+    case 37:
+      return { type: "back", delivery: f.u53(), program: f.u8() !== 0 };
+    default:
+      throw new FrameError(`unknown worker message ${f.type}`);
+  }
+}
