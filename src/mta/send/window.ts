@@ -1,7 +1,8 @@
 /**
  * The part of the queue that is in memory, and whose turn it is. Order: class (weighted, never
  * absolute), then site, then message. Bulk mail and any single site leave some slots free. Lanes
- * page in from the store when they are due and the window has room.
+ * page in from the store when they are due and the window has room. Fan-out has room of its own, and
+ * no lane takes more than a part: neither a big post nor a dead site keeps other mail out of memory.
  */
 import type { QueueStore } from "../queue/queue.ts";
 import type { JobRow, LaneName, MessageClass, MessageRow } from "../queue/work.ts";
@@ -9,8 +10,11 @@ import { Job } from "./job.ts";
 import { Lane } from "./lane.ts";
 import { type ChannelName, isDying, type Lifetime } from "./schedule.ts";
 
+/** Of fan-out, and as much again of everything else. */
 const JOBS_IN_MEMORY = 20_000;
 const RECIPIENTS_IN_MEMORY = 100_000;
+/** Jobs of one lane that wait in memory; more of it is paged in later. */
+const LANE_JOBS = 1000;
 /** Jobs of one lane read at once, lanes read at once. */
 const PAGE_JOBS = 16;
 const PAGE_LANES = 64;
@@ -25,6 +29,22 @@ interface Site {
   answers: boolean;
   failures: number;
   blockedUntil: number;
+}
+
+/** What is in memory of a part of the mail, and what asks to come in. */
+class Room {
+  jobs = 0;
+  recipients = 0;
+  /** Lanes with due jobs on disk and few in memory, in the order they asked. */
+  readonly hungry = new Set<Lane>();
+
+  get full(): boolean {
+    return this.jobs >= JOBS_IN_MEMORY || this.recipients >= RECIPIENTS_IN_MEMORY;
+  }
+
+  get wantsPage(): boolean {
+    return this.hungry.size > 0 && !this.full;
+  }
 }
 
 export interface WindowOptions {
@@ -45,12 +65,9 @@ export class Window {
     remote: [[], [], []],
   };
   private readonly messages = new Map<number, { row: MessageRow; jobs: number }>();
-  private jobs = 0;
-  private recipients = 0;
+  private readonly rooms = [new Room(), new Room()] as const;
   private turn = 0;
   private paging = false;
-  /** Lanes with due jobs on disk and few in memory, in the order they asked. */
-  private readonly hungry = new Set<Lane>();
   /** Called when no job of a message is in memory any more. */
   idleMessage: (id: number) => void = () => {};
 
@@ -77,8 +94,8 @@ export class Window {
     return site;
   }
 
-  private get full(): boolean {
-    return this.jobs >= JOBS_IN_MEMORY || this.recipients >= RECIPIENTS_IN_MEMORY;
+  private room(cls: MessageClass): Room {
+    return this.rooms[cls === 2 ? 1 : 0];
   }
 
   /** The store holds jobs of this lane, the earliest due at `nextAt`. */
@@ -91,7 +108,7 @@ export class Window {
   /** Ask for a page when the lane needs one. */
   check(lane: Lane): void {
     if (lane.nextAt <= this.options.now() && lane.readyCount <= PAGE_JOBS / 2) {
-      this.hungry.add(lane);
+      this.room(lane.class).hungry.add(lane);
     }
   }
 
@@ -105,7 +122,7 @@ export class Window {
   }
 
   get wantsPage(): boolean {
-    return this.hungry.size > 0 && !this.paging && !this.full;
+    return !this.paging && this.rooms.some((room) => room.wantsPage);
   }
 
   /** Jobs that were just made, all due. What does not fit is paged in later. */
@@ -116,7 +133,7 @@ export class Window {
       if (lane.inHand.has(row.id)) continue;
       // Behind others of its lane that wait on disk, except what is urgent.
       const waits = lane.class !== 0 && lane.nextAt <= now;
-      if (this.full || waits) {
+      if (this.room(lane.class).full || lane.readyCount >= LANE_JOBS || waits) {
         lane.later(row.nextAt);
         this.check(lane);
       } else this.load(lane, row, message);
@@ -127,8 +144,9 @@ export class Window {
     const known = this.messages.get(message.id);
     if (known) known.jobs++;
     else this.messages.set(message.id, { row: message, jobs: 1 });
-    this.jobs++;
-    this.recipients += row.count;
+    const room = this.room(lane.class);
+    room.jobs++;
+    room.recipients += row.count;
     lane.push(new Job(row, known?.row ?? message));
     this.enterRing(lane);
   }
@@ -144,8 +162,9 @@ export class Window {
     const lane = this.lane(job.row);
     if (nextAt !== null) lane.later(nextAt);
     lane.release(job.row.id);
-    this.jobs--;
-    this.recipients -= job.row.count;
+    const room = this.room(lane.class);
+    room.jobs--;
+    room.recipients -= job.row.count;
     const message = this.messages.get(job.message.id);
     if (message && --message.jobs === 0) {
       this.messages.delete(job.message.id);
@@ -224,6 +243,19 @@ export class Window {
     yield* this.lanes.values();
   }
 
+  private takeHungry({ hungry }: Room, now: number): Lane[] {
+    const due: Lane[] = [];
+    for (const lane of hungry) {
+      hungry.delete(lane);
+      if (lane.nextAt > now) continue;
+      const site = this.sites.get(lane.site);
+      if (site && site.blockedUntil > now && lane.readyCount > 0) continue;
+      due.push(lane);
+      if (due.length >= PAGE_LANES / 2) break;
+    }
+    return due;
+  }
+
   /**
    * Read what is due into memory. Resolves when the pages that were asked for are in; at most one
    * reading runs. `wake` is called when something was loaded.
@@ -231,15 +263,7 @@ export class Window {
   async page(): Promise<void> {
     if (!this.wantsPage) return;
     const now = this.options.now();
-    const due: Lane[] = [];
-    for (const lane of this.hungry) {
-      this.hungry.delete(lane);
-      if (lane.nextAt > now) continue;
-      const site = this.sites.get(lane.site);
-      if (site && site.blockedUntil > now && lane.readyCount > 0) continue;
-      due.push(lane);
-      if (due.length >= PAGE_LANES) break;
-    }
+    const due = this.rooms.flatMap((room) => (room.full ? [] : this.takeHungry(room, now)));
     if (due.length === 0) return;
     this.paging = true;
     for (const lane of due) lane.beginPage();

@@ -66,3 +66,12 @@ test("Window gives a site that answers all but the reserve, and takes them back 
   for (let ended = 0; ended < 16; ended++) window.slotEnded("Rgood.test", false, () => -1);
   expect(start(window, 3)).toHaveLength(2);
 });
+
+test("Window has room for other mail while a big post or a dead site fills it", () => {
+  const window = makeWindow();
+  for (let sent = 0; sent < 21_000; sent++) add(window, `Rsite${sent % 50}.test`, 2);
+  for (let sent = 0; sent < 21_000; sent++) add(window, "Rdead.test");
+  expect(new Set(start(window)).has("Rdead.test")).toBe(true);
+  add(window, "Lhello@list.test");
+  expect(window.next("local", limit, limit)?.site).toBe("Lhello@list.test");
+});
