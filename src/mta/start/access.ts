@@ -6,7 +6,7 @@ import { spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
 import { dirname } from "node:path";
 import { TemporaryError } from "../../lib/errors.ts";
-import type { Owner } from "../../lib/one-uid.ts";
+import { type Owner, ownerOf } from "../../lib/one-uid.ts";
 
 /** x: enter the directory or run the file; r: read; w: write into the directory. */
 export type Need = readonly [test: "x" | "r" | "w", path: string];
@@ -23,9 +23,15 @@ const script =
   'n=0; while [ $# -gt 0 ]; do test "-$1" "$2" || { echo $n; exit 0; }; shift 2; n=$((n+1)); done';
 
 /**
- * Throws one line with the command that mends it, when `owner` lacks one of `needs`. Undefined: us.
+ * Throws one line with the command that mends it, when `owner` lacks one of `needs`. Undefined: us,
+ * who are `self`.
  */
-export function requireAccess(owner: Owner | undefined, who: string, needs: readonly Need[]): void {
+export function requireAccess(
+  owner: Owner | undefined,
+  self: Owner,
+  who: string,
+  needs: readonly Need[],
+): void {
   const all = needs.flatMap(steps);
   const result = spawnSync("/bin/sh", ["-c", script, "sh", ...all.flat()], {
     encoding: "utf8",
@@ -39,7 +45,7 @@ export function requireAccess(owner: Owner | undefined, who: string, needs: read
   if (answer === "" && result.status === 0) return;
   const [test, path] = all[Number(answer)] ?? ["x", "/"];
   if (!existsSync(path)) throw new TemporaryError(`${path} is missing; ${missingHint(path)}`);
-  throw new TemporaryError(`${who} cannot ${accessText(test, path, owner)}`);
+  throw new TemporaryError(`${who} cannot ${accessText(test, path, owner ?? self)}`);
 }
 
 function missingHint(path: string): string {
@@ -48,10 +54,11 @@ function missingHint(path: string): string {
   return "make it with: qmail-setup";
 }
 
-function accessText(test: Need[0], path: string, owner: Owner | undefined): string {
+function accessText(test: Need[0], path: string, owner: Owner): string {
   const quoted = /^[\w./@+-]+$/.test(path) ? path : `'${path.replaceAll("'", "'\\''")}'`;
   if (test === "w") {
-    const mend = owner ? `chown -R ${owner.uid}:${owner.gid} ${quoted}` : `chmod u+w ${quoted}`;
+    const isHis = ownerOf(path)?.uid === owner.uid;
+    const mend = isHis ? `chmod u+w ${quoted}` : `chown -R ${owner.uid}:${owner.gid} ${quoted}`;
     return `write into ${path}; mend it with: ${mend}`;
   }
   if (test === "r") return `read ${path}; mend it with: chmod a+r ${quoted}`;

@@ -108,7 +108,7 @@ function checkAccess(host: Host, own: CommandProcess, who: Identities): void {
     const entry: Need = ["r", join(root, "dist", `${row.name}.entry.js`)];
     const writes = row.writes.map((path): Need => ["w", join(home, path)]);
     const owner = who.process(row);
-    requireAccess(owner, `${row.name} (uid ${owner?.uid ?? host.uid})`, [
+    requireAccess(owner, host, `${row.name} (uid ${owner?.uid ?? host.uid})`, [
       ...code,
       entry,
       ...writes,
@@ -117,7 +117,7 @@ function checkAccess(host: Host, own: CommandProcess, who: Identities): void {
   const driver = join(root, "node_modules", "better-sqlite3", "package.json");
   const needs: Need[] = [...code, ["r", driver], ["w", join(home, "alias")], ["w", lists]];
   const owner = host.uid === 0 ? who.lists : undefined;
-  requireAccess(owner, `mail for the lists (uid ${who.lists.uid})`, needs);
+  requireAccess(owner, host, `mail for the lists (uid ${who.lists.uid})`, needs);
 }
 
 const passed = /^(PATH|TZ|LANG|LC_\w+|QMAIL\w+|EZMLM_\w+|EZQMAIL_\w+)$/;

@@ -200,6 +200,15 @@ describe("npm start, refusals", () => {
     );
   });
 
+  test.runIf(root)("lists/ of somebody else: the mending command gives it away", async () => {
+    site = new RealSite(54322);
+    const lists = join(site.root, "lists");
+    mkdirSync(lists, { recursive: true });
+    chownSync(lists, 0, 0);
+    expect(await site.start({ uid: 54322 })).toBe(111);
+    expect(site.out).toContain(`cannot write into ${lists}; mend it with: chown -R 54322:54322 `);
+  });
+
   test("a queue of a newer version", async () => {
     site = new RealSite();
     expect(await site.start()).toBe("up");
