@@ -19,11 +19,13 @@
  * EXIT CODES   0 all there. 100 wrong use. 111 something cannot be made.
  * SEE ALSO     qmail-start, qmail-newu
  */
-import { join } from "node:path";
+import { existsSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { errorText, TemporaryError } from "../../lib/errors.ts";
 import { SUCCESS } from "../../lib/exit-code.ts";
 import { OptionTable } from "../../lib/option.ts";
 import type { Host, Program } from "../../lib/program.ts";
+import { type Need, requireAccess } from "./access.ts";
 import { giveAway } from "./give-away.ts";
 import { type Identities, identities } from "./identity.ts";
 import { HomeMaker } from "./make-home.ts";
@@ -37,6 +39,7 @@ export const qmailSetup: Program = {
   async run(host) {
     if (options.parse(host.args).rest.length > 0) throw options.error();
     const who = identities(host);
+    if (host.uid === 0) checkReach(host, who);
     const maker = new HomeMaker(host.uid === 0);
     try {
       makeHome(host, who, maker);
@@ -54,6 +57,19 @@ export const qmailSetup: Program = {
     return SUCCESS;
   },
 };
+
+/** Nothing is made where the uid that is to work there could not even get to. */
+function checkReach(host: Host, who: Identities): void {
+  let above = dirname(host.home);
+  while (!existsSync(above)) above = dirname(above);
+  const needs: Need[] = [
+    ["x", host.root],
+    ["x", above],
+  ];
+  for (const owner of [who.queue, who.lists]) {
+    requireAccess(owner, host, `mail (uid ${owner.uid})`, needs);
+  }
+}
 
 function makeHome({ home, root, uid }: Host, who: Identities, maker: HomeMaker): void {
   const lists = join(root, "lists");
