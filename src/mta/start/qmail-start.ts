@@ -47,9 +47,7 @@ export const qmailStart: Program = {
     const [delivery = defaultDelivery, ...loggerCommand] = options.parse(host.args).rest;
     const own = host.process;
     if (!own) throw new TemporaryError("runs as a command only");
-    if (new Control(host.home).line("me") === undefined) {
-      throw new TemporaryError(`${host.home}/control/me is missing; run qmail-setup first`);
-    }
+    checkName(host.home);
     const who = identities(host);
     checkAccess(host, own, who);
     const addresses = await parseListen(host.env.SMTP_LISTEN ?? defaultListen);
@@ -118,6 +116,15 @@ function checkAccess(host: Host, own: CommandProcess, who: Identities): void {
   const needs: Need[] = [...code, ["r", driver], ["w", join(home, "alias")], ["w", lists]];
   const owner = host.uid === 0 ? who.lists : undefined;
   requireAccess(owner, host, `mail for the lists (uid ${who.lists.uid})`, needs);
+}
+
+/** `me` stands in greetings, headers and bounces: it must be there and be one host name. */
+function checkName(home: string): void {
+  const me = new Control(home).line("me");
+  if (me === undefined)
+    throw new TemporaryError(`${home}/control/me is missing; run qmail-setup first`);
+  if (/^[^\s\p{C}<>@:,;"()]+$/u.test(me)) return;
+  throw new TemporaryError(`${home}/control/me must hold one host name, not ${JSON.stringify(me)}`);
 }
 
 const passed = /^(PATH|TZ|LANG|LC_\w+|QMAIL\w+|EZMLM_\w+|EZQMAIL_\w+)$/;

@@ -187,6 +187,19 @@ describe("npm start, refusals", () => {
     expect(existsSync(site.home)).toBe(false);
   });
 
+  test.runIf(root).each(["", "mail example.org", "a@b"])(
+    "control/me %j is no host name",
+    async (me) => {
+      site = new RealSite(54322);
+      mkdirSync(join(site.home, "control"), { recursive: true });
+      writeFileSync(join(site.home, "control", "me"), `${me}\n`);
+      for (const path of [site.home, join(site.home, "control")]) chownSync(path, 54322, 54322);
+      expect(await site.start({ uid: 54322 })).toBe(111);
+      const line = `qmail-start: fatal: ${site.home}/control/me must hold one host name, not ${JSON.stringify(me)}\n`;
+      expect(site.out.endsWith(line)).toBe(true);
+    },
+  );
+
   test.runIf(root)("a control file that an ordinary user may not read", async () => {
     site = new RealSite(54322);
     mkdirSync(join(site.home, "control"), { recursive: true });
