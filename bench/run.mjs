@@ -86,12 +86,12 @@ function safe(read) {
 async function measurePost(site, subscribers) {
   const pids = processes(site.child.pid);
   const before = cpuOf(pids);
-  let peak = 0;
-  const memory = () =>
-    Object.values(pids).reduce((sum, pid) => sum + (safe(() => memoryMegabytes(pid)) ?? 0), 0);
+  const peak = {};
   const sample = setInterval(() => {
-    peak = Math.max(peak, memory());
-  }, 100);
+    for (const [name, pid] of Object.entries(pids)) {
+      peak[name] = Math.max(peak[name] ?? 0, safe(() => memoryMegabytes(pid)) ?? 0);
+    }
+  }, 50);
   const done = site.occurrences(": success: 127.0.0.1_accepted", subscribers);
   const injected = await post(site.port, "ann@elsewhere.example", "big@bench.test");
   const { first, last } = await done;
@@ -161,10 +161,12 @@ async function fanOut(subscribers, control, label) {
     report(figure, warmed.rate, "/s", `${warmed.seconds.toFixed(2)} s for ${name}`);
     report(`  CPU per delivery, ${name}`, warmed.cpu, "us", warmed.shares);
     report(`  first recipient after injection, ${name}`, warmed.firstMs, "ms");
+    const each = Object.entries(warmed.peak);
     report(
-      `  memory of all processes at the peak, ${name}`,
-      Math.max(cold.peak, warmed.peak),
+      `  memory while in flight, all processes, ${name}`,
+      each.reduce((sum, [, size]) => sum + size, 0),
       "MB",
+      each.map(([process, size]) => `${process} ${size}`).join(", "),
     );
   } finally {
     await site.stop();
