@@ -19,10 +19,11 @@ import { mkdirSync } from "node:fs";
 import { PermanentError } from "../../lib/errors.ts";
 import { type ExitCode, STOP, SUCCESS } from "../../lib/exit-code.ts";
 import { OptionTable, type ParsedOptions } from "../../lib/option.ts";
-import type { Host, Program } from "../../lib/program.ts";
-import { type List, openList } from "../list/list.ts";
+import type { Host } from "../../lib/program.ts";
+import type { List } from "../list/list.ts";
+import { listProgram } from "../list/list-program.ts";
 import { readArchiveNumber, readNumber, writeArchiveNumber } from "../list/number.ts";
-import { printVersion, versionRows, wantsVersion } from "../list/version.ts";
+import { versionRows } from "../list/version.ts";
 import { archivePath, isArchived } from "../post/archive-file.ts";
 import { catalogue } from "../reply/texts.ts";
 import { type IndexedMessage, noHash, readIndexRange } from "./index-file.ts";
@@ -48,24 +49,10 @@ const table = new OptionTable(
 const sliceSize = 1000;
 const months = "jan feb mar apr may jun jul aug sep oct nov dec".split(" ");
 
-export const ezmlmArchive: Program = {
-  name: "ezmlm-archive",
-  usage: table.usage,
-  runAs: (host) => table.parse(host.args).rest[0],
-  async run(host: Host): Promise<ExitCode> {
-    const parsed = table.parse(host.args);
-    if (wantsVersion(parsed)) return printVersion(host);
-    const [dir, extra] = parsed.rest;
-    if (dir === undefined || extra !== undefined) throw table.error();
-    const list = await openList(host, dir);
-    try {
-      mkdirSync(list.path("archive"), { recursive: true, mode: 0o755 });
-      return await list.withLock("archive/lock", async () => fileNew(host, list, parsed));
-    } finally {
-      list.close();
-    }
-  },
-};
+export const ezmlmArchive = listProgram(table, async (host, list, parsed) => {
+  mkdirSync(list.path("archive"), { recursive: true, mode: 0o755 });
+  return await list.withLock("archive/lock", async () => fileNew(host, list, parsed));
+});
 
 function fileNew(host: Host, list: List, parsed: ParsedOptions): ExitCode {
   const max = readNumber(list).number;

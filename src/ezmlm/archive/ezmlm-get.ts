@@ -36,10 +36,11 @@ import { PermanentError } from "../../lib/errors.ts";
 import { type ExitCode, STOP, SUCCESS } from "../../lib/exit-code.ts";
 import { findField } from "../../lib/header.ts";
 import { OptionTable, type ParsedOptions } from "../../lib/option.ts";
-import type { Host, Program } from "../../lib/program.ts";
-import { type List, openList } from "../list/list.ts";
+import type { Host } from "../../lib/program.ts";
+import type { List } from "../list/list.ts";
+import { listProgram } from "../list/list-program.ts";
 import { requireSender } from "../list/sender.ts";
-import { printVersion, versionRows, wantsVersion } from "../list/version.ts";
+import { versionRows } from "../list/version.ts";
 import { findModerator } from "../manage/moderators.ts";
 import { isPlainAddress } from "../manage/request.ts";
 import { readHead } from "../reply/message-head.ts";
@@ -65,29 +66,19 @@ const table = new OptionTable(
   "DIR [digestcode]",
 );
 
-export const ezmlmGet: Program = {
-  name: "ezmlm-get",
-  usage: table.usage,
-  runAs: (host) => table.parse(host.args).rest[0],
-  async run(host: Host): Promise<ExitCode> {
-    const parsed = table.parse(host.args);
-    if (wantsVersion(parsed)) return printVersion(host);
-    const [dir, code, extra] = parsed.rest;
-    if (dir === undefined || extra !== undefined) throw table.error();
+export const ezmlmGet = listProgram(
+  table,
+  async (host, list, parsed, [code]) => {
     const { LOCAL, DEFAULT } = host.env;
-    const list = await openList(host, dir);
-    try {
-      if (LOCAL === undefined || LOCAL === "" || DEFAULT === undefined) {
-        requireArchive(host, list);
-        return await digest(host, list, formatOf(list, parsed.value("f")), SUCCESS);
-      }
-      if (DEFAULT === "") return SUCCESS;
-      return await command(host, list, parsed, DEFAULT, code ?? list.line("digestcode"));
-    } finally {
-      list.close();
+    if (LOCAL === undefined || LOCAL === "" || DEFAULT === undefined) {
+      requireArchive(host, list);
+      return await digest(host, list, formatOf(list, parsed.value("f")), SUCCESS);
     }
+    if (DEFAULT === "") return SUCCESS;
+    return await command(host, list, parsed, DEFAULT, code ?? list.line("digestcode"));
   },
-};
+  { operands: 1 },
+);
 
 async function command(
   host: Host,

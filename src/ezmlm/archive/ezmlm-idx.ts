@@ -15,14 +15,14 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { writeFileAtomic } from "../../lib/atomic-file.ts";
 import { date822 } from "../../lib/date822.ts";
 import { PermanentError } from "../../lib/errors.ts";
-import { type ExitCode, SUCCESS } from "../../lib/exit-code.ts";
+import { SUCCESS } from "../../lib/exit-code.ts";
 import { fieldText, findField } from "../../lib/header.ts";
 import { fileInput } from "../../lib/message-input.ts";
-import { OptionTable } from "../../lib/option.ts";
-import type { Host, Program } from "../../lib/program.ts";
-import { type List, openList } from "../list/list.ts";
+import { OptionTable, type ParsedOptions } from "../../lib/option.ts";
+import type { List } from "../list/list.ts";
+import { listProgram } from "../list/list-program.ts";
 import { readNumber } from "../list/number.ts";
-import { printVersion, versionRows, wantsVersion } from "../list/version.ts";
+import { versionRows } from "../list/version.ts";
 import { archivePath, isArchived } from "../post/archive-file.ts";
 import { readIncoming } from "../post/incoming.ts";
 import { catalogue } from "../reply/texts.ts";
@@ -40,35 +40,28 @@ const table = new OptionTable(
   "DIR",
 );
 
-export const ezmlmIdx: Program = {
-  name: "ezmlm-idx",
-  usage: table.usage,
-  runAs: (host) => table.parse(host.args).rest[0],
-  async run(host: Host): Promise<ExitCode> {
-    const parsed = table.parse(host.args);
-    if (wantsVersion(parsed)) return printVersion(host);
-    const [dir, extra] = parsed.rest;
-    const first = parsed.value("f");
-    if (dir === undefined || extra !== undefined) throw table.error();
-    if (first !== undefined && !/^\d{1,9}$/.test(first)) throw table.error("-f wants a number");
-    const list = await openList(host, dir);
-    try {
-      await list.withLock("lock", async () => {
-        const max = readNumber(list).number;
-        if (max === 0) throw new PermanentError(catalogue(host, list, "ERR_EMPTY_LIST"));
-        const from = parsed.flag("F") ? 0 : Math.floor(Number(first ?? 0) / 100);
-        const prefix = list.line("prefix");
-        for (let block = from; block <= Math.floor(max / 100); block++) {
-          await indexBlock(list, block, max, prefix, parsed.flag("d") ?? false);
-        }
-        writeFileSync(list.path("indexed"), "", { flag: "a", mode: 0o644 });
-      });
-      return SUCCESS;
-    } finally {
-      list.close();
-    }
+export const ezmlmIdx = listProgram(
+  table,
+  async (host, list, parsed) => {
+    await list.withLock("lock", async () => {
+      const max = readNumber(list).number;
+      if (max === 0) throw new PermanentError(catalogue(host, list, "ERR_EMPTY_LIST"));
+      const from = parsed.flag("F") ? 0 : Math.floor(Number(parsed.value("f") ?? 0) / 100);
+      const prefix = list.line("prefix");
+      for (let block = from; block <= Math.floor(max / 100); block++) {
+        await indexBlock(list, block, max, prefix, parsed.flag("d") ?? false);
+      }
+      writeFileSync(list.path("indexed"), "", { flag: "a", mode: 0o644 });
+    });
+    return SUCCESS;
   },
-};
+  { check: checkFirst },
+);
+
+function checkFirst(parsed: ParsedOptions): void {
+  const first = parsed.value("f");
+  if (first !== undefined && !/^\d{1,9}$/.test(first)) throw table.error("-f wants a number");
+}
 
 async function indexBlock(
   list: List,

@@ -16,35 +16,27 @@
  */
 import { resolve } from "node:path";
 import { errorText, TemporaryError } from "../../lib/errors.ts";
-import { type ExitCode, SUCCESS } from "../../lib/exit-code.ts";
+import { SUCCESS } from "../../lib/exit-code.ts";
 import { fileInput, type MessageInput } from "../../lib/message-input.ts";
 import { OptionTable } from "../../lib/option.ts";
-import type { Host, Program } from "../../lib/program.ts";
-import { type List, openList } from "../list/list.ts";
+import type { List } from "../list/list.ts";
+import { listProgram } from "../list/list-program.ts";
 import { readNumber, sizeUnits, writeNumber } from "../list/number.ts";
 import { ArchiveFile, archivePath } from "../post/archive-file.ts";
 import { LineCutter, type LinePiece } from "../post/line-cutter.ts";
 
 const options = new OptionTable("ezmlm-import", [], "DIR [mbox]");
 
-export const ezmlmImport: Program = {
-  name: "ezmlm-import",
-  usage: options.usage,
-  runAs: (host) => options.parse(host.args).rest[0],
-  async run(host: Host): Promise<ExitCode> {
-    const [dir, mbox, ...more] = options.parse(host.args).rest;
-    if (dir === undefined || more.length > 0) throw options.error();
-    const list = await openList(host, dir);
-    try {
-      const input = mbox === undefined ? host.stdin : fileInput(resolve(list.dir, mbox));
-      const count = await list.withLock("lock", () => importMbox(list, input));
-      host.stderr.write(`ezmlm-import: info: ${count} messages\n`);
-    } finally {
-      list.close();
-    }
+export const ezmlmImport = listProgram(
+  options,
+  async (host, list, _parsed, [mbox]) => {
+    const input = mbox === undefined ? host.stdin : fileInput(resolve(list.dir, mbox));
+    const count = await list.withLock("lock", () => importMbox(list, input));
+    host.stderr.write(`ezmlm-import: info: ${count} messages\n`);
     return SUCCESS;
   },
-};
+  { operands: 1 },
+);
 
 async function importMbox(list: List, input: MessageInput): Promise<number> {
   const before = readNumber(list);

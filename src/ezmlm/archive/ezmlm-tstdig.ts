@@ -21,10 +21,11 @@ import { asciiLower } from "../../lib/address.ts";
 import { unixSeconds } from "../../lib/date822.ts";
 import { type ExitCode, STOP, SUCCESS } from "../../lib/exit-code.ts";
 import { OptionTable } from "../../lib/option.ts";
-import type { Host, Program } from "../../lib/program.ts";
-import { type List, openList } from "../list/list.ts";
+import type { Host } from "../../lib/program.ts";
+import type { List } from "../list/list.ts";
+import { listProgram } from "../list/list-program.ts";
 import { findNumber, readDigestState, readDigestTest, writeDigestTest } from "../list/number.ts";
-import { printVersion, versionRows, wantsVersion } from "../list/version.ts";
+import { versionRows } from "../list/version.ts";
 
 const table = new OptionTable(
   "ezmlm-tstdig",
@@ -43,40 +44,26 @@ interface Thresholds {
   readonly hours: number;
 }
 
-export const ezmlmTstdig: Program = {
-  name: "ezmlm-tstdig",
-  usage: table.usage,
-  runAs: (host) => table.parse(host.args).rest[0],
-  async run(host: Host): Promise<ExitCode> {
-    const parsed = table.parse(host.args);
-    if (wantsVersion(parsed)) return printVersion(host);
-    const [dir, extra] = parsed.rest;
-    if (dir === undefined || extra !== undefined) throw table.error();
-    const number = (letter: string): number | undefined => {
-      const text = parsed.value(letter);
-      if (text === undefined) return undefined;
-      if (!/^\d{1,9}$/.test(text)) throw table.error(`-${letter} wants a number`);
-      return Number(text);
-    };
-    const list = await openList(host, dir);
-    try {
-      const { LOCAL = "", DEFAULT } = host.env;
-      const word = asciiLower(DEFAULT ?? "");
-      if (LOCAL !== "" && word !== "" && (!word.startsWith("dig") || word.startsWith("digest-"))) {
-        return SUCCESS;
-      }
-      const limits = {
-        kilobytes: number("k") ?? list.numberLine("digsize") ?? 64,
-        messages: number("m") ?? list.numberLine("digcount") ?? 30,
-        hours: number("t") ?? list.numberLine("digtime") ?? 48,
-      };
-      const isEditor = LOCAL !== "" && DEFAULT === undefined;
-      return await list.withLock("lock", async () => test(host, list, limits, isEditor));
-    } finally {
-      list.close();
-    }
-  },
-};
+export const ezmlmTstdig = listProgram(table, async (host, list, parsed) => {
+  const number = (letter: string): number | undefined => {
+    const text = parsed.value(letter);
+    if (text === undefined) return undefined;
+    if (!/^\d{1,9}$/.test(text)) throw table.error(`-${letter} wants a number`);
+    return Number(text);
+  };
+  const { LOCAL = "", DEFAULT } = host.env;
+  const word = asciiLower(DEFAULT ?? "");
+  if (LOCAL !== "" && word !== "" && (!word.startsWith("dig") || word.startsWith("digest-"))) {
+    return SUCCESS;
+  }
+  const limits = {
+    kilobytes: number("k") ?? list.numberLine("digsize") ?? 64,
+    messages: number("m") ?? list.numberLine("digcount") ?? 30,
+    hours: number("t") ?? list.numberLine("digtime") ?? 48,
+  };
+  const isEditor = LOCAL !== "" && DEFAULT === undefined;
+  return await list.withLock("lock", async () => test(host, list, limits, isEditor));
+});
 
 function test(host: Host, list: List, limits: Thresholds, isEditor: boolean): ExitCode {
   const last = findNumber(list);

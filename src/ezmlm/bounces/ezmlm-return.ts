@@ -26,11 +26,12 @@ import { type ExitCode, STOP } from "../../lib/exit-code.ts";
 import { headerBytes } from "../../lib/header.ts";
 import { bufferInput, type MessageInput } from "../../lib/message-input.ts";
 import { OptionTable } from "../../lib/option.ts";
-import type { Host, Program } from "../../lib/program.ts";
+import type { Host } from "../../lib/program.ts";
 import { checkCookie } from "../list/cookie.ts";
-import { type List, openList } from "../list/list.ts";
+import type { List } from "../list/list.ts";
+import { listProgram } from "../list/list-program.ts";
 import { readSender } from "../list/sender.ts";
-import { printVersion, versionRows, wantsVersion } from "../list/version.ts";
+import { versionRows } from "../list/version.ts";
 import { firstBytes, readIncoming, rereadable } from "../post/incoming.ts";
 import { topType } from "../post/post-body.ts";
 import type { SubscriberDb } from "../subscribers/subdb.ts";
@@ -54,28 +55,14 @@ const options = new OptionTable(
   "DIR",
 );
 
-export const ezmlmReturn: Program = {
-  name: "ezmlm-return",
-  usage: options.usage,
-  runAs: (host) => options.parse(host.args).rest[0],
-  async run(host: Host): Promise<ExitCode> {
-    const parsed = options.parse(host.args);
-    if (wantsVersion(parsed)) return printVersion(host);
-    const [dir, ...more] = parsed.rest;
-    if (dir === undefined || more.length > 0) throw options.error();
-    const list = await openList(host, dir);
-    try {
-      const message = await rereadable(host.stdin);
-      return await new Bounce(
-        deriveHost(host, { stdin: message }),
-        list,
-        parsed.flag("d") ?? false,
-      ).run();
-    } finally {
-      list.close();
-    }
-  },
-};
+export const ezmlmReturn = listProgram(options, async (host, list, parsed) => {
+  const message = await rereadable(host.stdin);
+  return await new Bounce(
+    deriveHost(host, { stdin: message }),
+    list,
+    parsed.flag("d") ?? false,
+  ).run();
+});
 
 class Bounce {
   private readonly host: Host;

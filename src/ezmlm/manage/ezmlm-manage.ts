@@ -37,15 +37,14 @@
  * BUGS         One run answers with one mail, also when -QQ adds the owner.
  * SEE ALSO     ezmlm-get, ezmlm-request, ezmlm-split, ezmlm-weed, ezmlm-sub
  */
-import { resolve } from "node:path";
 import { asciiLower } from "../../lib/address.ts";
 import { PermanentError } from "../../lib/errors.ts";
 import type { ExitCode } from "../../lib/exit-code.ts";
 import { findField } from "../../lib/header.ts";
-import type { Host, Program } from "../../lib/program.ts";
-import { type List, openList } from "../list/list.ts";
+import type { Host } from "../../lib/program.ts";
+import type { List } from "../list/list.ts";
+import { listProgram } from "../list/list-program.ts";
 import { requireSender } from "../list/sender.ts";
-import { printVersion, wantsVersion } from "../list/version.ts";
 import { readHead } from "../reply/message-head.ts";
 import { catalogue } from "../reply/texts.ts";
 import { responder } from "./answer.ts";
@@ -60,47 +59,33 @@ import { sendList, sendLog } from "./roster.ts";
 import { confirmSubscribe, subscribe } from "./subscribe.ts";
 import { confirmUnsubscribe, unsubscribe } from "./unsubscribe.ts";
 
-export const ezmlmManage: Program = {
-  name: "ezmlm-manage",
-  usage: manageTable.usage,
-  runAs: (host) => resolve(host.cwd, manageTable.parse(host.args).rest[0] ?? "."),
-  async run(host: Host): Promise<ExitCode> {
-    const parsed = manageTable.parse(host.args);
-    if (wantsVersion(parsed)) return printVersion(host);
-    const [dir, extra] = parsed.rest;
-    if (dir === undefined || extra !== undefined) throw manageTable.error();
-    const list = await openList(host, dir);
-    try {
-      const sender = requireSender(host);
-      const extension = host.env.DEFAULT;
-      if (extension === undefined) throw refusal(host, list, "ERR_NODEFAULT");
-      const request = parseRequest(extension);
-      if (!request) throw refusal(host, list, "ERR_BAD_ADDRESS");
-      // Help goes to SENDER, whatever stands behind a command nobody knows.
-      const target = request.command.kind === "help" ? sender : (request.target ?? sender);
-      if (!isPlainAddress(target) || !isPlainAddress(sender)) {
-        throw refusal(host, list, "ERR_BAD_ADDRESS");
-      }
-      const context: ManageContext = {
-        host,
-        list,
-        options: manageOptions(parsed, list),
-        sender,
-        target,
-        dbName: request.db,
-        db: list.db(request.db),
-        moderator: await findModerator(list, whoCounts(request, sender, target)),
-        head: await readHead(host.stdin),
-        now: seconds(host),
-      };
-      requirePermission(context, request);
-      refuseLoops(context);
-      return await act(context, request);
-    } finally {
-      list.close();
-    }
-  },
-};
+export const ezmlmManage = listProgram(manageTable, async (host, list, parsed) => {
+  const sender = requireSender(host);
+  const extension = host.env.DEFAULT;
+  if (extension === undefined) throw refusal(host, list, "ERR_NODEFAULT");
+  const request = parseRequest(extension);
+  if (!request) throw refusal(host, list, "ERR_BAD_ADDRESS");
+  // Help goes to SENDER, whatever stands behind a command nobody knows.
+  const target = request.command.kind === "help" ? sender : (request.target ?? sender);
+  if (!isPlainAddress(target) || !isPlainAddress(sender)) {
+    throw refusal(host, list, "ERR_BAD_ADDRESS");
+  }
+  const context: ManageContext = {
+    host,
+    list,
+    options: manageOptions(parsed, list),
+    sender,
+    target,
+    dbName: request.db,
+    db: list.db(request.db),
+    moderator: await findModerator(list, whoCounts(request, sender, target)),
+    head: await readHead(host.stdin),
+    now: seconds(host),
+  };
+  requirePermission(context, request);
+  refuseLoops(context);
+  return await act(context, request);
+});
 
 function act(context: ManageContext, request: ManageRequest): Promise<ExitCode> {
   const { command } = request;

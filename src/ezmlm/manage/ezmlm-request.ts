@@ -28,10 +28,11 @@ import { fieldKey, fieldText, findField, headerBytes, makeField } from "../../li
 import { readMailText } from "../../lib/mail-text.ts";
 import { decodeWords } from "../../lib/mime-word.ts";
 import { OptionTable } from "../../lib/option.ts";
-import type { Host, Program } from "../../lib/program.ts";
+import type { Host } from "../../lib/program.ts";
 import { type List, openList } from "../list/list.ts";
+import { listProgram } from "../list/list-program.ts";
 import { readSender } from "../list/sender.ts";
-import { printVersion, versionRows, wantsVersion } from "../list/version.ts";
+import { versionRows } from "../list/version.ts";
 import { dateAndId, returnAddress, sendReply, subjectField } from "../reply/compose.ts";
 import { type MessageHead, readHead } from "../reply/message-head.ts";
 import { commandAddress, targetPart } from "../reply/reply-list.ts";
@@ -50,26 +51,12 @@ const table = new OptionTable(
   "DIR",
 );
 
-export const ezmlmRequest: Program = {
-  name: "ezmlm-request",
-  usage: table.usage,
-  runAs: (host) => table.parse(host.args).rest[0],
-  async run(host: Host): Promise<ExitCode> {
-    const parsed = table.parse(host.args);
-    if (wantsVersion(parsed)) return printVersion(host);
-    const [dir, extra] = parsed.rest;
-    if (dir === undefined || extra !== undefined) throw table.error();
-    const config = parsed.flag("F") ? undefined : parsed.value("f");
-    const list = await openList(host, dir);
-    try {
-      return config === undefined
-        ? await serveList(host, list)
-        : await serveAll(host, list, readConfig(resolve(list.dir, config)));
-    } finally {
-      list.close();
-    }
-  },
-};
+export const ezmlmRequest = listProgram(table, async (host, list, parsed) => {
+  const config = parsed.flag("F") ? undefined : parsed.value("f");
+  return config === undefined
+    ? await serveList(host, list)
+    : await serveAll(host, list, readConfig(resolve(list.dir, config)));
+});
 
 function readConfig(path: string): ServedList[] {
   try {

@@ -28,10 +28,11 @@ import { type ExitCode, STOP, SUCCESS } from "../../lib/exit-code.ts";
 import { findField } from "../../lib/header.ts";
 import { readAll } from "../../lib/message-input.ts";
 import { OptionTable } from "../../lib/option.ts";
-import type { Host, Program } from "../../lib/program.ts";
-import { type List, openList } from "../list/list.ts";
+import type { Host } from "../../lib/program.ts";
+import type { List } from "../list/list.ts";
+import { listProgram } from "../list/list-program.ts";
 import { requireSender } from "../list/sender.ts";
-import { printVersion, versionRows, wantsVersion } from "../list/version.ts";
+import { versionRows } from "../list/version.ts";
 import { returnAddress } from "../reply/compose.ts";
 import { readHead } from "../reply/message-head.ts";
 import { targetPart } from "../reply/reply-list.ts";
@@ -58,25 +59,15 @@ export interface SplitRule {
   readonly host: string;
 }
 
-export const ezmlmSplit: Program = {
-  name: "ezmlm-split",
-  usage: table.usage,
-  runAs: (host) => table.parse(host.args).rest[0],
-  async run(host: Host): Promise<ExitCode> {
-    const parsed = table.parse(host.args);
-    if (wantsVersion(parsed)) return printVersion(host);
-    const [dir, file, extra] = parsed.rest;
-    if (dir === undefined || extra !== undefined) throw table.error();
-    const list = await openList(host, dir);
-    try {
-      const rules = readRules(file === undefined ? list.path("split") : resolve(list.dir, file));
-      if (parsed.flag("d") === false) return await filter(host, list, rules ?? []);
-      return rules ? await route(host, list, rules) : SUCCESS;
-    } finally {
-      list.close();
-    }
+export const ezmlmSplit = listProgram(
+  table,
+  async (host, list, parsed, [file]) => {
+    const rules = readRules(file === undefined ? list.path("split") : resolve(list.dir, file));
+    if (parsed.flag("d") === false) return await filter(host, list, rules ?? []);
+    return rules ? await route(host, list, rules) : SUCCESS;
   },
-};
+  { operands: 1 },
+);
 
 async function route(host: Host, list: List, rules: readonly SplitRule[]): Promise<ExitCode> {
   const { DEFAULT, DTLINE } = host.env;

@@ -14,37 +14,34 @@ import { rmSync, statSync } from "node:fs";
 import { basename, dirname, resolve } from "node:path";
 import { type ExitCode, SUCCESS, TEMPORARY } from "../../lib/exit-code.ts";
 import { fileInput } from "../../lib/message-input.ts";
-import { OptionTable } from "../../lib/option.ts";
-import type { Host, Program } from "../../lib/program.ts";
-import { type List, openList } from "../list/list.ts";
+import { OptionTable, type ParsedOptions } from "../../lib/option.ts";
+import type { Host } from "../../lib/program.ts";
+import type { List } from "../list/list.ts";
+import { listProgram } from "../list/list-program.ts";
 import { runPostProgram } from "./run-post-program.ts";
 import { isWaiting, storedSender, writeDecision } from "./waiting-room.ts";
 
 const options = new OptionTable("ezmlm-accept", [], "DIR file...");
 
-export const ezmlmAccept: Program = {
-  name: "ezmlm-accept",
-  usage: options.usage,
-  runAs: (host) => options.parse(host.args).rest[0],
-  async run(host: Host): Promise<ExitCode> {
-    const [dir, ...files] = options.parse(host.args).rest;
-    if (dir === undefined || files.length === 0) throw options.error();
-    const list = await openList(host, dir);
-    try {
-      return await list.withLock("mod/lock", async () => {
-        let refused: ExitCode = SUCCESS;
-        for (const file of files) {
-          const code = await accept(host, list, resolve(host.cwd, file));
-          if (code === TEMPORARY) return code;
-          if (code !== SUCCESS) refused = code;
-        }
-        return refused;
-      });
-    } finally {
-      list.close();
-    }
+export const ezmlmAccept = listProgram(
+  options,
+  async (host, list, _parsed, files) => {
+    return await list.withLock("mod/lock", async () => {
+      let refused: ExitCode = SUCCESS;
+      for (const file of files) {
+        const code = await accept(host, list, resolve(host.cwd, file));
+        if (code === TEMPORARY) return code;
+        if (code !== SUCCESS) refused = code;
+      }
+      return refused;
+    });
   },
-};
+  { operands: Number.POSITIVE_INFINITY, check: requireFile },
+);
+
+function requireFile(parsed: ParsedOptions): void {
+  if (parsed.rest.length < 2) throw options.error();
+}
 
 async function accept(host: Host, list: List, path: string): Promise<ExitCode> {
   const stats = statSync(path, { throwIfNoEntry: false });

@@ -17,11 +17,12 @@
 import { readdirSync, rmSync, statSync } from "node:fs";
 import { unixSeconds } from "../../lib/date822.ts";
 import { errorText, isErrno, PermanentError, TemporaryError } from "../../lib/errors.ts";
-import { type ExitCode, SUCCESS } from "../../lib/exit-code.ts";
+import { SUCCESS } from "../../lib/exit-code.ts";
 import { OptionTable } from "../../lib/option.ts";
-import type { Host, Program } from "../../lib/program.ts";
-import { type List, openList } from "../list/list.ts";
-import { printVersion, versionRows, wantsVersion } from "../list/version.ts";
+import type { Host } from "../../lib/program.ts";
+import type { List } from "../list/list.ts";
+import { listProgram } from "../list/list-program.ts";
+import { versionRows } from "../list/version.ts";
 import { returnExpired } from "./moderation-mail.ts";
 import { isDecided, storedSender } from "./waiting-room.ts";
 
@@ -37,29 +38,15 @@ const options = new OptionTable(
   "DIR",
 );
 
-export const ezmlmClean: Program = {
-  name: "ezmlm-clean",
-  usage: options.usage,
-  runAs: (host) => options.parse(host.args).rest[0],
-  async run(host: Host): Promise<ExitCode> {
-    const parsed = options.parse(host.args);
-    if (wantsVersion(parsed)) return printVersion(host);
-    const [dir, ...more] = parsed.rest;
-    if (dir === undefined || more.length > 0) throw options.error();
-    const list = await openList(host, dir);
-    try {
-      const before = unixSeconds(host.now()) - 3600 * waitHours(list);
-      // Nearly every post finds nothing to do, and need not wait for the lock to see that.
-      if (expired(list, before).length === 0) return SUCCESS;
-      const returns = parsed.flag("r") ?? !list.has("noreturnposts");
-      const isMultipart = parsed.flag("m") !== false;
-      await list.withLock("mod/lock", () => clean(host, list, { before, returns, isMultipart }));
-    } finally {
-      list.close();
-    }
-    return SUCCESS;
-  },
-};
+export const ezmlmClean = listProgram(options, async (host, list, parsed) => {
+  const before = unixSeconds(host.now()) - 3600 * waitHours(list);
+  // Nearly every post finds nothing to do, and need not wait for the lock to see that.
+  if (expired(list, before).length === 0) return SUCCESS;
+  const returns = parsed.flag("r") ?? !list.has("noreturnposts");
+  const isMultipart = parsed.flag("m") !== false;
+  await list.withLock("mod/lock", () => clean(host, list, { before, returns, isMultipart }));
+  return SUCCESS;
+});
 
 interface Cleaning {
   /** Seconds; what came earlier has waited long enough. */

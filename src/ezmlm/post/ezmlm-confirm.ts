@@ -15,14 +15,13 @@
  * SEE ALSO     ezmlm-store, ezmlm-gate, ezmlm-clean
  */
 import { PermanentError } from "../../lib/errors.ts";
-import { type ExitCode, SUCCESS } from "../../lib/exit-code.ts";
+import { SUCCESS } from "../../lib/exit-code.ts";
 import { fileInput } from "../../lib/message-input.ts";
 import { OptionTable } from "../../lib/option.ts";
-import type { Host, Program } from "../../lib/program.ts";
 import { checkCookie } from "../list/cookie.ts";
-import { openList } from "../list/list.ts";
+import { listProgram } from "../list/list-program.ts";
 import { requireSender } from "../list/sender.ts";
-import { printVersion, versionRows, wantsVersion } from "../list/version.ts";
+import { versionRows } from "../list/version.ts";
 import { catalogue } from "../reply/texts.ts";
 import { DECIDE, DISCARD, waitingCookie } from "./moderation-mail.ts";
 import { sendOptions } from "./passed-options.ts";
@@ -46,47 +45,37 @@ const options = new OptionTable(
   "DIR [program [args...]]",
 );
 
-export const ezmlmConfirm: Program = {
-  name: "ezmlm-confirm",
-  usage: options.usage,
-  runAs: (host) => options.parse(host.args).rest[0],
-  async run(host: Host): Promise<ExitCode> {
-    const parsed = options.parse(host.args);
-    if (wantsVersion(parsed)) return printVersion(host);
-    const [dir, ...command] = parsed.rest;
-    if (dir === undefined) throw options.error();
-    const list = await openList(host, dir);
-    try {
-      const asked = parseWaitingCommand(host, ["confirm", "discard"]);
-      if (asked?.word !== "discard") requireSender(host);
-      const actions = asked?.word === "discard" ? [DISCARD, DECIDE] : [DECIDE];
-      const isGenuine = actions.some(
-        (action) => asked && checkCookie(list, waitingCookie(asked.name, action), asked.cookie),
-      );
-      if (!asked || !isGenuine) throw new PermanentError(catalogue(host, list, "ERR_MOD_COOKIE"));
-      const { name } = asked;
-      return await list.withLock("mod/confirmlock", async () => {
-        if (!isWaiting(list, "unconfirmed", name)) {
-          if (asked.word === "discard") return SUCCESS;
-          throw new PermanentError(catalogue(host, list, "ERR_MOD_TIMEOUT"));
-        }
-        if (asked.word === "confirm") {
-          const path = list.path("mod", "unconfirmed", name);
-          const code = await runPostProgram(host, {
-            input: fileInput(path),
-            sender: await storedSender(path),
-            command,
-            sendArgs: [...sendOptions(parsed), list.dirArgument],
-          });
-          if (code !== SUCCESS) return code;
-        } else {
-          host.stderr.write(`ezmlm-confirm: info: discarded ${name}\n`);
-        }
-        removeWaiting(list, "unconfirmed", name);
-        return SUCCESS;
-      });
-    } finally {
-      list.close();
-    }
+export const ezmlmConfirm = listProgram(
+  options,
+  async (host, list, parsed, command) => {
+    const asked = parseWaitingCommand(host, ["confirm", "discard"]);
+    if (asked?.word !== "discard") requireSender(host);
+    const actions = asked?.word === "discard" ? [DISCARD, DECIDE] : [DECIDE];
+    const isGenuine = actions.some(
+      (action) => asked && checkCookie(list, waitingCookie(asked.name, action), asked.cookie),
+    );
+    if (!asked || !isGenuine) throw new PermanentError(catalogue(host, list, "ERR_MOD_COOKIE"));
+    const { name } = asked;
+    return await list.withLock("mod/confirmlock", async () => {
+      if (!isWaiting(list, "unconfirmed", name)) {
+        if (asked.word === "discard") return SUCCESS;
+        throw new PermanentError(catalogue(host, list, "ERR_MOD_TIMEOUT"));
+      }
+      if (asked.word === "confirm") {
+        const path = list.path("mod", "unconfirmed", name);
+        const code = await runPostProgram(host, {
+          input: fileInput(path),
+          sender: await storedSender(path),
+          command,
+          sendArgs: [...sendOptions(parsed), list.dirArgument],
+        });
+        if (code !== SUCCESS) return code;
+      } else {
+        host.stderr.write(`ezmlm-confirm: info: discarded ${name}\n`);
+      }
+      removeWaiting(list, "unconfirmed", name);
+      return SUCCESS;
+    });
   },
-};
+  { operands: Number.POSITIVE_INFINITY },
+);

@@ -19,10 +19,11 @@ import { readFileSync, rmSync } from "node:fs";
 import { writeFileAtomic } from "../../lib/atomic-file.ts";
 import { unixSeconds } from "../../lib/date822.ts";
 import { errorText, isErrno, TemporaryError } from "../../lib/errors.ts";
-import { type ExitCode, SUCCESS } from "../../lib/exit-code.ts";
+import { SUCCESS } from "../../lib/exit-code.ts";
 import { OptionTable, type ParsedOptions } from "../../lib/option.ts";
-import type { Host, Program } from "../../lib/program.ts";
-import { type List, openList } from "../list/list.ts";
+import type { Host } from "../../lib/program.ts";
+import type { List } from "../list/list.ts";
+import { listProgram } from "../list/list-program.ts";
 import { readNumber } from "../list/number.ts";
 import { catalogue } from "../reply/texts.ts";
 
@@ -39,35 +40,30 @@ const options = new OptionTable(
   "DIR",
 );
 
-export const ezmlmLimit: Program = {
-  name: "ezmlm-limit",
-  usage: options.usage,
-  runAs: (host) => options.parse(host.args).rest[0],
-  async run(host: Host): Promise<ExitCode> {
-    const parsed = options.parse(host.args);
-    const [dir, ...more] = parsed.rest;
-    if (dir === undefined || more.length > 0) throw options.error();
-    const limit = {
-      file: stateFile(parsed.value("f")),
-      messages: wholeNumber(parsed, "n", 30),
-      seconds: wholeNumber(parsed, "t", 3600),
-      defers: parsed.flag("d") ?? false,
-    };
-    const list = await openList(host, dir);
-    try {
-      if (!list.has("modpost")) await list.withLock("lock", async () => check(host, list, limit));
-    } finally {
-      list.close();
-    }
+export const ezmlmLimit = listProgram(
+  options,
+  async (host, list, parsed) => {
+    const limit = readLimit(parsed);
+    if (!list.has("modpost")) await list.withLock("lock", async () => check(host, list, limit));
     return SUCCESS;
   },
-};
+  { check: readLimit },
+);
 
 interface Limit {
   readonly file: string;
   readonly messages: number;
   readonly seconds: number;
   readonly defers: boolean;
+}
+
+function readLimit(parsed: ParsedOptions): Limit {
+  return {
+    file: stateFile(parsed.value("f")),
+    messages: wholeNumber(parsed, "n", 30),
+    seconds: wholeNumber(parsed, "t", 3600),
+    defers: parsed.flag("d") ?? false,
+  };
 }
 
 function check(host: Host, list: List, limit: Limit): void {

@@ -21,11 +21,12 @@ import { PermanentError } from "../../lib/errors.ts";
 import { type ExitCode, SUCCESS } from "../../lib/exit-code.ts";
 import { fileInput } from "../../lib/message-input.ts";
 import { OptionTable, type ParsedOptions } from "../../lib/option.ts";
-import type { Host, Program } from "../../lib/program.ts";
+import type { Host } from "../../lib/program.ts";
 import { checkCookie } from "../list/cookie.ts";
-import { type List, openList } from "../list/list.ts";
+import type { List } from "../list/list.ts";
+import { listProgram } from "../list/list-program.ts";
 import { requireSender } from "../list/sender.ts";
-import { printVersion, versionRows, wantsVersion } from "../list/version.ts";
+import { versionRows } from "../list/version.ts";
 import { catalogue } from "../reply/texts.ts";
 import { framedComment, moderatorComment } from "./comment.ts";
 import { firstBytes, readIncoming } from "./incoming.ts";
@@ -64,31 +65,21 @@ const options = new OptionTable(
   "DIR [program [args...]]",
 );
 
-export const ezmlmModerate: Program = {
-  name: "ezmlm-moderate",
-  usage: options.usage,
-  runAs: (host) => options.parse(host.args).rest[0],
-  async run(host: Host): Promise<ExitCode> {
-    const parsed = options.parse(host.args);
-    if (wantsVersion(parsed)) return printVersion(host);
-    const [dir, ...command] = parsed.rest;
-    if (dir === undefined) throw options.error();
-    const list = await openList(host, dir);
-    try {
-      requireSender(host);
-      const asked = parseWaitingCommand(host, ["accept", "reject"]);
-      if (!asked || !checkCookie(list, waitingCookie(asked.name, DECIDE), asked.cookie)) {
-        throw new PermanentError(catalogue(host, list, "ERR_MOD_COOKIE"));
-      }
-      const kind = asked.word === "accept" ? "accepted" : "rejected";
-      return await list.withLock("mod/lock", () =>
-        decide(host, list, { kind, name: asked.name, parsed, command }),
-      );
-    } finally {
-      list.close();
+export const ezmlmModerate = listProgram(
+  options,
+  async (host, list, parsed, command) => {
+    requireSender(host);
+    const asked = parseWaitingCommand(host, ["accept", "reject"]);
+    if (!asked || !checkCookie(list, waitingCookie(asked.name, DECIDE), asked.cookie)) {
+      throw new PermanentError(catalogue(host, list, "ERR_MOD_COOKIE"));
     }
+    const kind = asked.word === "accept" ? "accepted" : "rejected";
+    return await list.withLock("mod/lock", () =>
+      decide(host, list, { kind, name: asked.name, parsed, command }),
+    );
   },
-};
+  { operands: Number.POSITIVE_INFINITY },
+);
 
 interface Verdict {
   readonly kind: Decision;

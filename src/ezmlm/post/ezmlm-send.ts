@@ -31,13 +31,14 @@
  */
 import { asciiLower, isBounceSender, splitAddress } from "../../lib/address.ts";
 import { PermanentError } from "../../lib/errors.ts";
-import { type ExitCode, SUCCESS } from "../../lib/exit-code.ts";
+import { SUCCESS } from "../../lib/exit-code.ts";
 import { fieldKey, type HeaderField } from "../../lib/header.ts";
 import { OptionTable, type ParsedOptions } from "../../lib/option.ts";
-import type { Host, Program } from "../../lib/program.ts";
-import { type List, openList } from "../list/list.ts";
+import type { Host } from "../../lib/program.ts";
+import type { List } from "../list/list.ts";
+import { listProgram } from "../list/list-program.ts";
 import { readSender } from "../list/sender.ts";
-import { printVersion, versionRows, wantsVersion } from "../list/version.ts";
+import { versionRows } from "../list/version.ts";
 import { catalogue } from "../reply/texts.ts";
 import type { HashRange } from "../subscribers/subdb.ts";
 import { systemTxt } from "./dmarc.ts";
@@ -62,32 +63,16 @@ const options = new OptionTable(
   "DIR",
 );
 
-export const ezmlmSend: Program = {
-  name: "ezmlm-send",
-  usage: options.usage,
-  runAs: (host) => options.parse(host.args).rest[0],
-  async run(host: Host): Promise<ExitCode> {
-    const parsed = options.parse(host.args);
-    if (wantsVersion(parsed)) return printVersion(host);
-    const [dir, ...more] = parsed.rest;
-    if (dir === undefined || more.length > 0) throw options.error();
-    const range = hashRange(parsed.value("S") ?? parsed.value("s"));
-    const list = await openList(host, dir);
-    try {
-      await send(host, list, parsed, range);
-    } finally {
-      list.close();
-    }
+export const ezmlmSend = listProgram(
+  options,
+  async (host, list, parsed) => {
+    await send(host, list, parsed);
     return SUCCESS;
   },
-};
+  { check: hashRange },
+);
 
-async function send(
-  host: Host,
-  list: List,
-  parsed: ParsedOptions,
-  range: HashRange | undefined,
-): Promise<void> {
+async function send(host: Host, list: List, parsed: ParsedOptions): Promise<void> {
   const sender = readSender(host);
   if (sender !== undefined && isBounceSender(sender)) {
     throw new PermanentError(catalogue(host, list, sender === "" ? "ERR_ANONYMOUS" : "ERR_BOUNCE"));
@@ -109,6 +94,7 @@ async function send(
       rewriteFrom,
     });
     const parentNumber = list.has("archived") ? undefined : numberOfParent(parent, sender);
+    const range = hashRange(parsed);
     const receipt = await sendPost(host, list, {
       message,
       sender: sender ?? "",
@@ -127,7 +113,8 @@ async function send(
 }
 
 /** `lo`, `lo_hi` with any single separator; 0..52. */
-function hashRange(text: string | undefined): HashRange | undefined {
+function hashRange(parsed: ParsedOptions): HashRange | undefined {
+  const text = parsed.value("S") ?? parsed.value("s");
   if (text === undefined) return undefined;
   const match = /^(\d+)(?:\D(\d+)?)?$/.exec(text);
   if (!match) throw options.error();

@@ -30,10 +30,11 @@ import { PermanentError } from "../../lib/errors.ts";
 import { type ExitCode, SUCCESS } from "../../lib/exit-code.ts";
 import { fieldKey } from "../../lib/header.ts";
 import { OptionTable, type ParsedOptions } from "../../lib/option.ts";
-import { type Host, type Program, runProgram } from "../../lib/program.ts";
-import { type List, openList } from "../list/list.ts";
+import { type Host, runProgram } from "../../lib/program.ts";
+import type { List } from "../list/list.ts";
+import { listProgram } from "../list/list-program.ts";
 import { readSender } from "../list/sender.ts";
-import { printVersion, versionRows, wantsVersion } from "../list/version.ts";
+import { versionRows } from "../list/version.ts";
 import { catalogue } from "../reply/texts.ts";
 import { ezmlmSend } from "./ezmlm-send.ts";
 import { type IncomingMessage, readIncoming } from "./incoming.ts";
@@ -64,25 +65,12 @@ const options = new OptionTable(
   "DIR",
 );
 
-export const ezmlmStore: Program = {
-  name: "ezmlm-store",
-  usage: options.usage,
-  runAs: (host) => options.parse(host.args).rest[0],
-  async run(host: Host): Promise<ExitCode> {
-    const parsed = options.parse(host.args);
-    if (wantsVersion(parsed)) return printVersion(host);
-    const [dir, ...more] = parsed.rest;
-    if (dir === undefined || more.length > 0) throw options.error();
-    const list = await openList(host, dir);
-    try {
-      const confirm = parsed.flag("y") ?? list.has("confirmpost");
-      if (confirm || list.has("modpost")) return await store(host, list, parsed, confirm);
-    } finally {
-      list.close();
-    }
-    return runProgram(ezmlmSend, deriveHost(host, { args: [...sendOptions(parsed), dir] }));
-  },
-};
+export const ezmlmStore = listProgram(options, async (host, list, parsed) => {
+  const confirm = parsed.flag("y") ?? list.has("confirmpost");
+  if (confirm || list.has("modpost")) return await store(host, list, parsed, confirm);
+  const args = [...sendOptions(parsed), list.dirArgument];
+  return () => runProgram(ezmlmSend, deriveHost(host, { args }));
+});
 
 async function store(
   host: Host,
