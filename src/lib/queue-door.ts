@@ -5,6 +5,13 @@
  * `commit()` resolves, not before.
  */
 
+/**
+ * Whose turn it is in the queue: answers somebody waits for (and bounces), then ordinary mail, then
+ * fan-out. Weighted, never absolute; a message to very many is fan-out whatever it says.
+ */
+export type Urgency = "reply" | "normal" | "bulk";
+export const urgencies: readonly Urgency[] = ["reply", "normal", "bulk"];
+
 export interface SubmissionOptions {
   /**
    * Names this mail within one run of one program, e.g. `post` or `return:1795224928.4711`. Inside a
@@ -13,8 +20,8 @@ export interface SubmissionOptions {
    * sends again.
    */
   readonly key?: string;
-  /** Replies and bounces go before list fan-out; default `normal`. */
-  readonly urgency?: "normal" | "bulk";
+  /** Default `normal`. */
+  readonly urgency?: Urgency;
 }
 
 export interface QueueReceipt {

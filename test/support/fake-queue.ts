@@ -2,10 +2,12 @@
  * The server end of the queue channel for tests: a real unix socket, every message recorded, verdicts
  * and credit by script. Keeps bodies whole unless told to count only.
  */
+
 import { mkdtempSync, rmSync } from "node:fs";
 import { createServer, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import type { Urgency } from "../../src/lib/queue-door.ts";
 import { Channel } from "../../src/mta/channel/channel.ts";
 import { PROTOCOL_VERSION, type Verdict } from "../../src/mta/channel/protocol.ts";
 import { type QueueMessage, readQueue, writeQueue } from "../../src/mta/channel/queue-messages.ts";
@@ -13,7 +15,7 @@ import { type QueueMessage, readQueue, writeQueue } from "../../src/mta/channel/
 export interface QueuedMail {
   readonly session: number;
   readonly key: string;
-  readonly bulk: boolean;
+  readonly urgency: Urgency;
   sender: string | undefined;
   recipients: string[];
   body: Buffer;
@@ -168,7 +170,7 @@ class Peer {
         this.open.set(message.session, {
           session: message.session,
           key: message.key,
-          bulk: message.bulk,
+          urgency: message.urgency,
           sender: undefined,
           recipients: [],
           body: Buffer.alloc(0),

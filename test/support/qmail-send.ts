@@ -2,6 +2,7 @@
  * A real qmail-send process in a home of its own, with this test in the place of qmail-start,
  * qmail-smtpd, qmail-lspawn and qmail-rspawn. Every peer speaks the real channel protocol.
  */
+
 import { type ChildProcess, spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { EventEmitter, once } from "node:events";
@@ -11,6 +12,7 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import type { Duplex } from "node:stream";
 import { fileURLToPath } from "node:url";
+import type { Urgency } from "../../src/lib/queue-door.ts";
 import { type AdminMessage, readAdmin, writeAdmin } from "../../src/mta/channel/admin-messages.ts";
 import { Channel } from "../../src/mta/channel/channel.ts";
 import {
@@ -263,11 +265,11 @@ export class Peer {
     to: readonly string[];
     body: string | Buffer;
     key?: string;
-    bulk?: boolean;
+    urgency?: Urgency;
   }): Promise<SubmitAnswer | undefined> {
     const session = ++this.sessions;
     const send = (m: QueueMessage) => this.channel.send(m);
-    send({ type: "open", session, key: mail.key ?? "", bulk: mail.bulk ?? false });
+    send({ type: "open", session, key: mail.key ?? "", urgency: mail.urgency ?? "normal" });
     const body = Buffer.from(mail.body);
     let room = 262_144;
     const wait = async (bytes: number): Promise<void> => {

@@ -58,6 +58,8 @@ export function composeWarning(host: Host, list: List, mail: WarningMail): Reply
       : [render("top"), render("bounce-probe"), render("bounce-bottom")];
   return {
     key: mail.key,
+    // Nobody waits for these, and after bad days they are many.
+    urgency: "normal",
     sender: secretReturnAddress(list, mail, unixSeconds(host.now())),
     to: [address],
     header: [

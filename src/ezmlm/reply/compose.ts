@@ -17,7 +17,7 @@ import {
 import type { MessageInput } from "../../lib/message-input.ts";
 import { encodeWords } from "../../lib/mime-word.ts";
 import type { Host } from "../../lib/program.ts";
-import type { QueueReceipt, Submission } from "../../lib/queue-door.ts";
+import type { QueueReceipt, Submission, Urgency } from "../../lib/queue-door.ts";
 import { encodeBase64Text, encodeQuotedPrintable } from "../../lib/transfer-encoding.ts";
 import { copyHead } from "./message-head.ts";
 import { commandAddress, localFor, mailto, type ReplyList } from "./reply-list.ts";
@@ -54,7 +54,8 @@ export interface ReplyMail {
   readonly enclosed?: Enclosure;
   /** A part of its own for what is enclosed or copied; default: for enclosures, and when the charset asks. */
   readonly multipart?: boolean;
-  readonly urgency?: "normal" | "bulk";
+  /** Default `reply`: somebody waits for it. */
+  readonly urgency?: Urgency;
 }
 
 /** Write the mail into the queue. Durable when it resolves; rejects with the queue's verdict. */
@@ -63,7 +64,7 @@ export async function sendReply(
   list: ReplyList,
   mail: ReplyMail,
 ): Promise<QueueReceipt> {
-  const out = host.queue.open({ key: mail.key, urgency: mail.urgency ?? "normal" });
+  const out = host.queue.open({ key: mail.key, urgency: mail.urgency ?? "reply" });
   try {
     await writeMessage(out, list, mail);
     out.from(mail.sender);

@@ -111,7 +111,7 @@ export class QueueClient implements QueueDoor {
     while (this.submissions.has(this.lastSession));
     const session = this.lastSession;
     const key = options.key === undefined ? "" : `${this.options.keyPrefix ?? ""}${options.key}`;
-    const submission = new QueueSubmission(this, session, key, options.urgency === "bulk");
+    const submission = new QueueSubmission(this, session, key, options.urgency ?? "normal");
     if (this.channel.closed) submission.fail(lost());
     else this.submissions.set(session, submission);
     return submission;

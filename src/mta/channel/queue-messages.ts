@@ -1,5 +1,7 @@
 /** Clients of qmail-send: servers and workers hand in mail, qmail-rspawn and qmail-lspawn get work. */
+
 import { type Frame, FrameError, type FrameWriter } from "../../lib/frame.ts";
+import { type Urgency, urgencies } from "../../lib/queue-door.ts";
 import {
   index,
   pick,
@@ -22,7 +24,7 @@ export type QueueMessage =
   // client -> qmail-send
   | { type: "hello"; version: number; capability: Buffer }
   /** `session` numbers are the client's choice, several may be open. `key` "" = none. `urgent` 0|1. */
-  | { type: "open"; session: number; key: string; bulk: boolean }
+  | { type: "open"; session: number; key: string; urgency: Urgency }
   | { type: "body"; session: number; bytes: Buffer }
   | { type: "sender"; session: number; address: string }
   /** Many recipients, each ended by NUL. */
@@ -80,11 +82,7 @@ export function writeQueue(out: FrameWriter, m: QueueMessage): void {
       out.begin(1).u32(m.version).bytes(m.capability);
       break;
     case "open":
-      out
-        .begin(2)
-        .u32(m.session)
-        .text(m.key)
-        .u8(m.bulk ? 1 : 0);
+      out.begin(2).u32(m.session).text(m.key).u8(index(urgencies, m.urgency));
       break;
     case "body":
       out.begin(3).u32(m.session).bytes(m.bytes);
@@ -173,7 +171,7 @@ export function readQueue(f: Frame): QueueMessage {
     case 1:
       return { type: "hello", version: f.u32(), capability: f.bytes() };
     case 2:
-      return { type: "open", session: f.u32(), key: f.text(), bulk: f.u8() !== 0 };
+      return { type: "open", session: f.u32(), key: f.text(), urgency: pick(urgencies, f.u8()) };
     case 3:
       return { type: "body", session: f.u32(), bytes: f.bytes() };
     case 4:

@@ -4,7 +4,7 @@
  * more than CREDIT_WINDOW bytes are under way before the server gives credit.
  */
 import { PermanentError, TemporaryError } from "../../lib/errors.ts";
-import type { QueueReceipt, Submission } from "../../lib/queue-door.ts";
+import type { QueueReceipt, Submission, Urgency } from "../../lib/queue-door.ts";
 import { BODY_CHUNK, CREDIT_WINDOW, type Verdict } from "./protocol.ts";
 import type { QueueMessage } from "./queue-messages.ts";
 
@@ -24,7 +24,7 @@ export class QueueSubmission implements Submission {
   private readonly carrier: SubmissionCarrier;
   private readonly session: number;
   private readonly key: string;
-  private readonly bulk: boolean;
+  private readonly urgency: Urgency;
   /** Pieces of the frame being filled, and which kind of frame it is. */
   private held: Buffer[] = [];
   private heldBytes = 0;
@@ -41,11 +41,11 @@ export class QueueSubmission implements Submission {
     | { resolve: (receipt: QueueReceipt) => void; reject: (error: Error) => void }
     | undefined;
 
-  constructor(carrier: SubmissionCarrier, session: number, key: string, bulk: boolean) {
+  constructor(carrier: SubmissionCarrier, session: number, key: string, urgency: Urgency) {
     this.carrier = carrier;
     this.session = session;
     this.key = key;
-    this.bulk = bulk;
+    this.urgency = urgency;
   }
 
   /** Buffers are not copied: leave them alone until the commit. */
@@ -183,7 +183,12 @@ export class QueueSubmission implements Submission {
         return;
       }
       this.opened = true;
-      this.carrier.send({ type: "open", session: this.session, key: this.key, bulk: this.bulk });
+      this.carrier.send({
+        type: "open",
+        session: this.session,
+        key: this.key,
+        urgency: this.urgency,
+      });
     }
     this.window -= cost;
     this.carrier.send(message);

@@ -8,6 +8,7 @@ import type {
   QueueReceipt,
   Submission,
   SubmissionOptions,
+  Urgency,
 } from "../../lib/queue-door.ts";
 import { ADDRESS_LIMIT, DropWriter } from "../queue/drop-file.ts";
 
@@ -58,7 +59,7 @@ export class DropQueue implements QueueDoor {
 
   open(options: SubmissionOptions = {}): Submission {
     const key = options.key !== undefined && this.keyLead ? `${this.keyLead}/${options.key}` : "";
-    return new DropSubmission(this.origin, key, options.urgency === "bulk");
+    return new DropSubmission(this.origin, key, options.urgency ?? "normal");
   }
 }
 
@@ -69,10 +70,10 @@ class DropSubmission implements Submission {
   private trouble: Error | undefined;
   private hasSender = false;
 
-  constructor(origin: DropOrigin, key: string, bulk: boolean) {
+  constructor(origin: DropOrigin, key: string, urgency: Urgency) {
     this.origin = origin;
     this.attempt("open", () => {
-      this.writer = new DropWriter({ home: origin.home, pid: origin.pid, key, bulk });
+      this.writer = new DropWriter({ home: origin.home, pid: origin.pid, key, urgency });
     });
   }
 

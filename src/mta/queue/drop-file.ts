@@ -4,12 +4,13 @@
  *
  *     message bytes | sender NUL recipient NUL … | submission key | trailer (36 bytes)
  *
- * The trailer is magic (8 bytes), version u32, flags u32 (1 = bulk), message length u64, envelope
+ * The trailer is magic (8 bytes), version u32, flags u32 (1 = bulk, 2 = reply), message length u64, envelope
  * length u64, key length u32, all little-endian. It comes last so that a writer needs no length in
  * advance and a torn file has none. The envelope holds the sender even when it is empty.
  *
  * Written as `tmp.…` (0640), fsynced, renamed to `m.…`, the rename fsynced, the trigger pulled.
  */
+
 import { randomBytes } from "node:crypto";
 import {
   closeSync,
@@ -22,19 +23,24 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { isErrno, PermanentError } from "../../lib/errors.ts";
+import type { Urgency } from "../../lib/queue-door.ts";
 
 export const DROP_TRAILER_BYTES = 36;
 export const DROP_VERSION = 1;
 /** The reader removes larger files, so the writer refuses them. */
 export const DROP_FILE_LIMIT = 1 << 30;
 const MAGIC = Buffer.from("ezqdrop\n", "latin1");
-const FLAG_BULK = 1;
+const flags: Record<Urgency, number> = { normal: 0, bulk: 1, reply: 2 };
+
+function urgencyOf(bits: number): Urgency {
+  return bits & flags.bulk ? "bulk" : bits & flags.reply ? "reply" : "normal";
+}
 
 /** Longest envelope address, bytes. qmail reference 0.2. */
 export const ADDRESS_LIMIT = 1002;
 
 export interface DropTrailer {
-  readonly bulk: boolean;
+  readonly urgency: Urgency;
   readonly messageBytes: number;
   readonly envelopeBytes: number;
   readonly keyBytes: number;
@@ -44,7 +50,7 @@ export function encodeDropTrailer(trailer: DropTrailer): Buffer {
   const out = Buffer.alloc(DROP_TRAILER_BYTES);
   MAGIC.copy(out);
   out.writeUInt32LE(DROP_VERSION, 8);
-  out.writeUInt32LE(trailer.bulk ? FLAG_BULK : 0, 12);
+  out.writeUInt32LE(flags[trailer.urgency], 12);
   out.writeBigUInt64LE(BigInt(trailer.messageBytes), 16);
   out.writeBigUInt64LE(BigInt(trailer.envelopeBytes), 24);
   out.writeUInt32LE(trailer.keyBytes, 32);
@@ -61,7 +67,7 @@ export function decodeDropTrailer(bytes: Buffer, fileBytes: number): DropTrailer
   const total = message + envelope + BigInt(key) + BigInt(DROP_TRAILER_BYTES);
   if (total !== BigInt(fileBytes)) return undefined;
   return {
-    bulk: (bytes.readUInt32LE(12) & FLAG_BULK) !== 0,
+    urgency: urgencyOf(bytes.readUInt32LE(12)),
     messageBytes: Number(message),
     envelopeBytes: Number(envelope),
     keyBytes: key,
@@ -73,7 +79,7 @@ export interface DropOptions {
   readonly pid: number;
   /** Full submission key, "" for none. */
   readonly key?: string;
-  readonly bulk?: boolean;
+  readonly urgency?: Urgency;
   /** Longest file; default DROP_FILE_LIMIT. */
   readonly limitBytes?: number;
 }
@@ -86,7 +92,7 @@ export class DropWriter {
   private readonly home: string;
   private readonly unique: string;
   private readonly key: string;
-  private readonly bulk: boolean;
+  private readonly urgency: Urgency;
   private readonly limitBytes: number;
   private fd: number;
   private held: Buffer[] = [];
@@ -100,7 +106,7 @@ export class DropWriter {
   constructor(options: DropOptions) {
     this.home = options.home;
     this.key = options.key ?? "";
-    this.bulk = options.bulk ?? false;
+    this.urgency = options.urgency ?? "normal";
     this.limitBytes = options.limitBytes ?? DROP_FILE_LIMIT;
     this.unique = `${options.pid}.${randomBytes(12).toString("hex")}`;
     const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
@@ -151,7 +157,7 @@ export class DropWriter {
     this.hold(key);
     this.hold(
       encodeDropTrailer({
-        bulk: this.bulk,
+        urgency: this.urgency,
         messageBytes: this.messageBytes,
         envelopeBytes: this.envelopeBytes,
         keyBytes: key.length,

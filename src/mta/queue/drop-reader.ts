@@ -181,7 +181,7 @@ export class DropReader {
       const own = (await readExactly(file, keyAt, trailer.keyBytes)).toString("utf8");
       const key = own === "" ? `!drop/${name}` : own;
       const phrase = this.o.phrase(uid);
-      const message = this.o.intake.open({ uid, phrase, key, bulk: trailer.bulk });
+      const message = this.o.intake.open({ uid, phrase, key, urgency: trailer.urgency });
       try {
         await copyBody(file, trailer, message);
         await copyEnvelope(file, trailer, message);

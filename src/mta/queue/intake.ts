@@ -3,11 +3,13 @@
  * bounces. Puts the Received line on top, checks addresses, decides between memory and spill, and
  * accepts. All messages together hold at most BUDGET bytes in memory; beyond it new bytes go to disk.
  */
+
 import { isUtf8 } from "node:buffer";
 import { statfs } from "node:fs/promises";
 import { join } from "node:path";
 import { isBounceSender } from "../../lib/address.ts";
 import { date822, unixSeconds } from "../../lib/date822.ts";
+import { type Urgency, urgencies } from "../../lib/queue-door.ts";
 import { SMALL_BODY, type Verdict } from "../channel/protocol.ts";
 import { ADDRESS_LIMIT } from "./drop-file.ts";
 import type { Failpoint } from "./failpoint.ts";
@@ -52,7 +54,7 @@ export interface Origin {
   /** `from network`, `by alias`, `by uid 7`, `for bounce`. qmail reference 7.1 */
   readonly phrase: string;
   readonly key: string;
-  readonly bulk: boolean;
+  readonly urgency: Urgency;
 }
 
 export class Intake {
@@ -194,7 +196,8 @@ export class IncomingMessage {
   async message(sender: string): Promise<NewMessage> {
     const body = await this.body.finish();
     const envelope = await this.envelope.finish();
-    const cls: MessageClass = isBounceSender(sender) ? 0 : this.origin.bulk ? 2 : 1;
+    const urgency = isBounceSender(sender) ? "reply" : this.origin.urgency;
+    const cls = urgencies.indexOf(urgency) as MessageClass;
     return {
       id: this.id,
       class: cls,

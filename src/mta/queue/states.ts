@@ -93,7 +93,7 @@ export function expand(store: Store, id: number, context: ExpandContext): Expans
 
 /** Envelope length decides: an address is rarely under 20 bytes. */
 function classOf(message: StoredMessage): MessageClass {
-  const many = message.class === 1 && message.envelopeBytes > BULK_RECIPIENTS * 20;
+  const many = message.class < 2 && message.envelopeBytes > BULK_RECIPIENTS * 20;
   return many ? 2 : message.class;
 }
 

@@ -3,7 +3,9 @@
  * words, says who it is. Whoever breaks the protocol or its credit is closed; what it had not
  * committed is forgotten.
  */
+
 import type { Socket } from "node:net";
+import type { Urgency } from "../../lib/queue-door.ts";
 import { Channel } from "../channel/channel.ts";
 import { CREDIT_WINDOW, PROTOCOL_VERSION } from "../channel/protocol.ts";
 import { type QueueMessage, readQueue, writeQueue } from "../channel/queue-messages.ts";
@@ -109,7 +111,7 @@ export class Session {
   private received(m: QueueMessage, standing: Standing): void {
     switch (m.type) {
       case "open":
-        this.open(m.session, m.key, m.bulk, standing);
+        this.open(m.session, m.key, m.urgency, standing);
         return;
       case "body":
         this.give(m.session, m.bytes.length, (message) => message.addBody(Buffer.from(m.bytes)));
@@ -154,13 +156,15 @@ export class Session {
     }
   }
 
-  private open(session: number, key: string, bulk: boolean, standing: Standing): void {
+  private open(session: number, key: string, asked: Urgency, standing: Standing): void {
     if (this.submissions.has(session) || this.submissions.size >= SESSIONS_PER_CLIENT) {
       this.violation();
       return;
     }
     const phrase = this.context.phrase(standing);
-    const message = this.context.intake.open({ uid: standing.uid, phrase, key, bulk });
+    // A stranger on the wire does not choose: what smtpd hands in is ordinary mail.
+    const urgency = standing.role === "smtpd" ? "normal" : asked;
+    const message = this.context.intake.open({ uid: standing.uid, phrase, key, urgency });
     this.submissions.set(session, { message, window: CREDIT_WINDOW, owed: 0, committing: false });
   }
 

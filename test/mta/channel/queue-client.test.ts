@@ -40,7 +40,7 @@ test("commit() of a small mail resolves with the id, and all of it arrives in on
   await expect(mail.commit()).resolves.toEqual({ id: "1001" });
   expect(queue.mails[0]).toMatchObject({
     key: "7.1/2/post",
-    bulk: true,
+    urgency: "bulk",
     sender: "ann@example.org",
     recipients: ["bob@example.net", "zoë@example.net"],
     body: Buffer.from("Subject: x\n\nbody\n"),

@@ -66,7 +66,7 @@ beforeEach(() => {
 afterEach(() => rmSync(home, { recursive: true, force: true }));
 
 function write(body: string, from: string, to: string[], key = ""): string {
-  const writer = new DropWriter({ home, pid: 42, key, bulk: to.length > 2 });
+  const writer = new DropWriter({ home, pid: 42, key, urgency: to.length > 2 ? "bulk" : "reply" });
   writer.put(body);
   writer.from(from);
   for (const one of to) writer.to(one);
@@ -79,7 +79,7 @@ test("scan() takes a dropped message whole, under the uid of its owner", async (
   await reader.scan();
   expect(accepted).toHaveLength(1);
   const [message] = accepted;
-  expect(message).toMatchObject({ sender: "joe@x.test", key: "9.0/1/post", uid: 0, class: 1 });
+  expect(message).toMatchObject({ sender: "joe@x.test", key: "9.0/1/post", uid: 0, class: 0 });
   expect(Buffer.from(message?.envelope ?? []).toString()).toBe("ann@y.test\0bob@z.test\0");
   expect(Buffer.from(message?.body ?? []).toString()).toMatch(
     /^Received: \(qmail 1 invoked by uid 0\); .*\nSubject: x\n\nbody\n$/,

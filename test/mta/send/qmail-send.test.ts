@@ -263,7 +263,7 @@ test("qmail-send rereads locals and virtualdomains", async () => {
 test("qmail-send closes a client that sends more than its credit", async () => {
   const send = await start();
   const smtpd = await send.peer("smtpd", 77, "intake");
-  smtpd.channel.send({ type: "open", session: 1, key: "", bulk: false });
+  smtpd.channel.send({ type: "open", session: 1, key: "", urgency: "normal" });
   const bytes = Buffer.alloc(1_000_000);
   smtpd.channel.send({ type: "body", session: 1, bytes });
   await eventually(() => smtpd.closed, "close");
