@@ -50,7 +50,10 @@ async function split(
   // parseHeader() must not walk through 25 MB of body text without an empty line.
   const window = bytes.length > limitBytes ? bytes.subarray(0, limitBytes + 1) : bytes;
   const parsed = parseHeader(window);
-  if (parsed.bodyStart > limitBytes) {
+  // The window may end inside the name of a field, which is then no field: still too long.
+  const isCut =
+    window.length > limitBytes && !parsed.separated && window.indexOf(10, parsed.bodyStart) < 0;
+  if (isCut || parsed.bodyStart > limitBytes) {
     await rest?.return?.();
     throw new PermanentError(`The header is longer than ${limitBytes} bytes. (#5.3.4)`);
   }
