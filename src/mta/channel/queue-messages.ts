@@ -70,7 +70,7 @@ export type QueueMessage =
       recipient: string;
     }
   | { type: "announced"; capability: Buffer }
-  /** No more work on this message for now: drop the cached body. */
+  /** Nothing of this message is left to hand out until a retry: drop the cached body. */
   | { type: "forget"; message: number };
 
 export type BodyType = "7bit" | "8bit" | "binary";

@@ -63,7 +63,7 @@ export class Pool implements ConnectionOwner {
   private proven = false;
   private patience: NodeJS.Timeout | undefined;
   private bad: { outcome: Outcome; until: number; resets: number } | undefined;
-  /** No more connections than this for now: the server refused another one. */
+  /** Until then no further connection is opened: the server refused one. */
   private crowdedUntil = 0;
   private barren = 0;
 

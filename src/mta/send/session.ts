@@ -25,7 +25,7 @@ export interface SessionContext {
   readonly dispatch: Dispatch;
   /** `from network`, `by uid 7`, … for mail of this peer. */
   phrase(standing: Standing): string;
-  /** Intake is behind: give no credit for now. */
+  /** Intake is behind: credit waits until it has caught up. */
   slow(): Promise<void> | undefined;
   lost(standing: Standing, stopping: boolean): void;
   stopping(): boolean;
