@@ -4,10 +4,7 @@
  * Text is UTF-8; hashes are taken over the bytes as they were inside encoded words, as always, so
  * that old and new messages of a thread stay together. Strings called bytes hold one byte per char.
  */
-import { mkdirSync, readFileSync } from "node:fs";
-import { writeFileAtomic } from "../../lib/atomic-file.ts";
 import { trimBlanks, trimBlanksEnd, trimBlanksStart } from "../../lib/blanks.ts";
-import { errorText, isErrno, TemporaryError } from "../../lib/errors.ts";
 import { fieldBytes, findField, type HeaderField } from "../../lib/header.ts";
 import { textHash } from "../list/surf.ts";
 import { decodeWordBytes } from "./word-bytes.ts";
@@ -172,65 +169,4 @@ export function indexLines(entry: IndexEntry): string {
     `${entry.number}: ${subject.hash} ${subject.isReply ? "Re: " : ""}${subject.text}\n` +
     `\t${entry.date};${author.hash} ${author.text}\n`
   );
-}
-
-interface HasPath {
-  path(...names: string[]): string;
-}
-
-/**
- * Put an entry into the index of its hundred, instead of one with its number. Entries with a higher
- * one go, unless they are to stay. The caller holds the list's `lock`.
- */
-export function writeIndexEntry(
-  list: HasPath,
-  entry: IndexEntry,
-  options: { readonly keepLater?: boolean } = {},
-): void {
-  changeIndex(list, entry.number, indexLines(entry), options.keepLater ?? false);
-}
-
-/** Take the entry with this number and all behind it out again. */
-export function dropIndexEntry(list: HasPath, number: number): void {
-  changeIndex(list, number, "", false);
-}
-
-function changeIndex(list: HasPath, number: number, lines: string, keepLater: boolean): void {
-  const directory = list.path("archive", String(Math.floor(number / 100)));
-  const path = `${directory}/index`;
-  try {
-    mkdirSync(directory, { recursive: true, mode: 0o755 });
-    const old = readIndex(path);
-    const changed = Buffer.concat([
-      linesWhere(old, (each) => each < number),
-      Buffer.from(lines),
-      keepLater ? linesWhere(old, (each) => each > number) : Buffer.alloc(0),
-    ]);
-    writeFileAtomic(path, changed, { mode: 0o644 });
-  } catch (error) {
-    throw new TemporaryError(`Unable to write ${path}: ${errorText(error)}. (#4.3.0)`, {
-      cause: error,
-    });
-  }
-}
-
-/** Lines of an index with their line feeds; old ones may be in any charset, so they are bytes. */
-function readIndex(path: string): string[] {
-  try {
-    return readFileSync(path, "latin1").split(/(?<=\n)/);
-  } catch (error) {
-    if (isErrno(error, "ENOENT")) return [];
-    throw error;
-  }
-}
-
-/** The lines of the entries with these numbers; half a line at the end is dropped. */
-function linesWhere(lines: readonly string[], wanted: (number: number) => boolean): Buffer {
-  let keeping = false;
-  const chosen = lines.filter((line) => {
-    const start = /^(\d+)[: ]/.exec(line);
-    if (start) keeping = wanted(Number(start[1]));
-    return keeping && line.endsWith("\n");
-  });
-  return Buffer.from(chosen.join(""), "latin1");
 }

@@ -1,10 +1,9 @@
 /**
  * The counters of a list: last message number and size, digest state, thread index state. One small
- * file each, replaced atomically; who reads to write holds the list's `lock`. Sizes count body bytes in
+ * file each, old or new after a crash; who reads to write holds the list's `lock`. Sizes count body bytes in
  * units of 256, each message rounded to nearest. Reference ezmlm-files.md 1.4.
  */
-import { readFileSync } from "node:fs";
-import { writeFileAtomic } from "../../lib/atomic-file.ts";
+import { overwriteFile, readOverwritten, writeFileAtomic } from "../../lib/atomic-file.ts";
 import { errorText, isErrno, TemporaryError } from "../../lib/errors.ts";
 
 interface HasPath {
@@ -30,7 +29,7 @@ export function sizeUnits(bodyBytes: number): number {
 
 function readNumbers(list: HasPath, name: string): number[] | undefined {
   try {
-    const line = readFileSync(list.path(name), "latin1").split("\n", 1)[0] ?? "";
+    const line = readOverwritten(list.path(name)).split("\n", 1)[0] ?? "";
     return line.split(":").map((field) => Number.parseInt(field, 10) || 0);
   } catch (error) {
     if (isErrno(error, "ENOENT")) return undefined;
@@ -42,7 +41,9 @@ function readNumbers(list: HasPath, name: string): number[] | undefined {
 
 function writeNumbers(list: HasPath, name: string, numbers: readonly number[], temp: string): void {
   try {
-    writeFileAtomic(list.path(name), `${numbers.join(":")}\n`, { temp: list.path(temp) });
+    const line = `${numbers.join(":")}\n`;
+    if (overwriteFile(list.path(name), line)) return;
+    writeFileAtomic(list.path(name), line, { temp: list.path(temp) });
   } catch (error) {
     throw new TemporaryError(`Unable to write ${list.path(name)}: ${errorText(error)}. (#4.3.0)`, {
       cause: error,

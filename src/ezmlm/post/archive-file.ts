@@ -13,7 +13,7 @@ import {
   statSync,
   writeSync,
 } from "node:fs";
-import { dirname, join } from "node:path";
+import { dirname } from "node:path";
 import { fsyncDirectory } from "../../lib/atomic-file.ts";
 import { errorText, isErrno, TemporaryError } from "../../lib/errors.ts";
 
@@ -41,14 +41,13 @@ export class ArchiveFile {
   private readonly fd: number;
   private waiting: Buffer[] = [];
   private waitingBytes = 0;
+  private isFinished = false;
   private isOpen = true;
 
   constructor(path: string) {
     this.path = path;
     try {
-      mkdirSync(join(path, ".."), { recursive: true, mode: 0o755 });
-      rmSync(path, { force: true });
-      this.fd = openSync(path, "wx", 0o644);
+      this.fd = create(path);
     } catch (error) {
       throw trouble("create", path, error);
     }
@@ -72,25 +71,32 @@ export class ArchiveFile {
     }
   }
 
-  /** Everything on disk and complete. Nobody looks at it before `num` counts it. */
-  sync(): void {
+  /** Everything written and complete, though not on disk. Nobody looks at it before `num` counts it. */
+  finish(): void {
+    if (this.isFinished) return;
     this.flush();
+    this.isFinished = true;
     try {
       fchmodSync(this.fd, 0o744);
+    } catch (error) {
+      throw trouble("write", this.path, error);
+    }
+  }
+
+  /** Complete, file and name on disk, when it returns. */
+  sync(): void {
+    this.finish();
+    try {
       fsyncSync(this.fd);
+      fsyncDirectory(dirname(this.path));
     } catch (error) {
       throw trouble("sync", this.path, error);
     }
   }
 
-  /** It stays, after `sync()`. `nameFollows`: the caller makes its name durable, with the index beside it. */
-  publish(nameFollows = false): void {
-    try {
-      this.close();
-      if (!nameFollows) fsyncDirectory(dirname(this.path));
-    } catch (error) {
-      throw trouble("sync", this.path, error);
-    }
+  /** It stays, after `sync()`. */
+  publish(): void {
+    this.close();
   }
 
   /** Forget it unless it was published. Harmless afterwards. */
@@ -103,6 +109,19 @@ export class ArchiveFile {
   private close(): void {
     this.isOpen = false;
     closeSync(this.fd);
+  }
+}
+
+/** A new file, instead of what a delivery that crashed may have left there. */
+function create(path: string): number {
+  for (;;) {
+    try {
+      return openSync(path, "wx", 0o644);
+    } catch (error) {
+      if (isErrno(error, "ENOENT")) mkdirSync(dirname(path), { recursive: true, mode: 0o755 });
+      else if (isErrno(error, "EEXIST")) rmSync(path, { force: true });
+      else throw error;
+    }
   }
 }
 

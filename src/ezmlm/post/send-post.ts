@@ -17,7 +17,8 @@ import { PermanentError } from "../../lib/errors.ts";
 import { type HeaderField, headerBytes } from "../../lib/header.ts";
 import type { Host } from "../../lib/program.ts";
 import type { QueueReceipt, Submission } from "../../lib/queue-door.ts";
-import { dropIndexEntry, indexEntry, writeIndexEntry } from "../archive/index-line.ts";
+import { dropIndexEntry, syncIndex, writeIndexEntry } from "../archive/index-change.ts";
+import { type IndexEntry, indexEntry } from "../archive/index-line.ts";
 import type { List } from "../list/list.ts";
 import { type ListNumber, readNumber, sizeUnits, writeNumber } from "../list/number.ts";
 import { catalogue } from "../reply/texts.ts";
@@ -30,6 +31,13 @@ import type { PostRules } from "./post-rules.ts";
 
 /** Reservations older than this belong to deliveries that are over. */
 const RESERVATION_SECONDS = 60 * 86_400;
+/** Every so many posts they are looked for: a transaction of its own. */
+const FORGET_EVERY = 100;
+/**
+ * Seconds after a reservation from which on another content of `num` is somebody's doing, not a crash: the
+ * time of the file may be on disk without the bytes, and stems from a moment later.
+ */
+const BY_HAND_SECONDS = 60;
 
 export interface Post {
   readonly message: IncomingMessage;
@@ -68,6 +76,7 @@ class Sending {
   private readonly reserved: { number: number; cumulative: number } | undefined;
   private readonly submission: Submission;
   private archive: ArchiveFile | undefined;
+  private indexed = false;
   private counted = false;
 
   constructor(host: Host, list: List, post: Post) {
@@ -92,14 +101,21 @@ class Sending {
     this.submission.put("\n");
     const bytes = await this.copyBody(fields, body);
     const cumulative = this.reserved?.cumulative ?? this.before.cumulative + sizeUnits(bytes);
-    this.archive?.sync();
+    this.store(list.has("indexed") ? indexEntry(number, fields, headers.prefix) : undefined);
     this.record({ number, cumulative });
-    if (list.has("indexed")) {
-      writeIndexEntry(list, indexEntry(number, fields, headers.prefix), {
-        keepLater: this.reserved !== undefined,
-      });
-    }
     return this.queue();
+  }
+
+  /** Archive file and index entry; both written before either is synced, so that one commit of the file system serves both. */
+  private store(entry: IndexEntry | undefined): void {
+    const { list, archive } = this;
+    archive?.finish();
+    if (entry) {
+      this.indexed = true;
+      writeIndexEntry(list, entry, { keepLater: this.reserved !== undefined });
+    }
+    archive?.sync();
+    if (entry) syncIndex(list, entry.number);
   }
 
   private openArchive(archived: readonly HeaderField[]): void {
@@ -142,11 +158,10 @@ class Sending {
     const { host, list } = this;
     const now = unixSeconds(host.now());
     if (host.deliveryKey !== undefined && !this.reserved) {
-      list.store.forgetPosts(now - RESERVATION_SECONDS);
       list.store.reservePost(host.deliveryKey, value, now);
+      if (value.number % FORGET_EVERY === 0) list.store.forgetPosts(now - RESERVATION_SECONDS);
     }
-    // A new index entry is written beside it in a moment; a re-run may find the entry written.
-    this.archive?.publish(list.has("indexed") && !this.reserved);
+    this.archive?.publish();
     if (value.number > this.before.number) {
       writeNumber(list, value);
       this.counted = true;
@@ -180,10 +195,12 @@ class Sending {
     this.submission.abort();
     this.archive?.abort();
     const isFinal = error instanceof PermanentError;
-    if (!this.counted || (host.deliveryKey !== undefined && !isFinal)) return;
+    if (host.deliveryKey !== undefined && !isFinal) return;
+    // A re-run of a post that others came after has not counted it, and leaves their entries alone.
+    if (this.indexed && !this.reserved) dropIndexEntry(list, number);
+    if (!this.counted) return;
     writeNumber(list, this.before);
     rmSync(archivePath(list, number), { force: true });
-    if (list.has("indexed")) dropIndexEntry(list, number);
     if (host.deliveryKey !== undefined) {
       list.store.reservePost(host.deliveryKey, { number: 0, cumulative: 0 }, 0);
     }
@@ -192,7 +209,7 @@ class Sending {
 
 /**
  * `num`, after carrying out what a crash left between a reservation and `num`: then the last
- * reserved number is the next one and `num` was not written since.
+ * reserved number is the next one and nobody wrote `num` since.
  */
 function redoNumber(host: Host, list: List): ListNumber {
   const value = readNumber(list);
@@ -200,7 +217,7 @@ function redoNumber(host: Host, list: List): ListNumber {
   const last = list.store.lastReservedPost();
   if (!last || last.number !== value.number + 1) return value;
   const written = statSync(list.path("num"), { throwIfNoEntry: false })?.mtimeMs ?? 0;
-  if (Math.floor(written / 1000) > last.seconds) return value;
+  if (written / 1000 > last.seconds + BY_HAND_SECONDS) return value;
   const redone = { number: last.number, cumulative: last.cumulative };
   writeNumber(list, redone);
   return redone;

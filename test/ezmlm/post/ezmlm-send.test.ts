@@ -117,4 +117,68 @@ describe("ezmlm-send in a delivery that is repeated", () => {
     const next = await list.run("ezmlm-send", { env, stdin: G1, deliveryKey: "8.1" });
     expect(next.mails[0]?.sender).toContain("-return-1-");
   });
+
+  test("a number whose `num` was lost with the power is not given twice", async () => {
+    const list = await bareList();
+    const now = new Date();
+    await list.run("ezmlm-send", { env, stdin: G1, deliveryKey: "7.1", now });
+    const second = await list.run("ezmlm-send", { env, stdin: G1, deliveryKey: "8.1", now });
+    expect(second.mails[0]?.sender).toContain("-return-2-");
+    // What the disk may hold then: the bytes before the second post, the time of the file after it.
+    list.write("num", "1:0\n");
+    const third = await list.run("ezmlm-send", { env, stdin: G1, deliveryKey: "9.1", now });
+    expect(third.mails[0]?.sender).toContain("-return-3-");
+    expect(list.read("num")).toBe("3:0\n");
+  });
+
+  test("an owner who sets `num` back is obeyed", async () => {
+    const list = await bareList();
+    const now = new Date(Date.now() - 3600_000);
+    await list.run("ezmlm-send", { env, stdin: G1, deliveryKey: "7.1", now });
+    await list.run("ezmlm-send", { env, stdin: G1, deliveryKey: "8.1", now });
+    list.write("num", "1:0\n");
+    const next = await list.run("ezmlm-send", { env, stdin: G1, deliveryKey: "9.1" });
+    expect(next.mails[0]?.sender).toContain("-return-2-");
+  });
+});
+
+describe("ezmlm-send, the index", () => {
+  const subjects = (text: string): (string | undefined)[] =>
+    text.split("\n").flatMap((line) => /^\d+: \S+ (.*)/.exec(line)?.[1] ?? []);
+  const post = async (list: Awaited<ReturnType<typeof bareList>>, subject: string) =>
+    list.run("ezmlm-send", { env, stdin: G1.replace("Re: Hello World", subject) });
+
+  test("grows by an entry per post; old entries keep their bytes", async () => {
+    const list = await bareList();
+    await post(list, "one");
+    const first = list.read("archive/0/index");
+    await post(list, "two");
+    expect(list.read("archive/0/index").startsWith(first)).toBe(true);
+    expect(subjects(list.read("archive/0/index"))).toEqual(["one", "two"]);
+  });
+
+  test.each([
+    ["half a line", "1: ncgeelkcdoljapffamkl one\n\t14 Nov 2023 22:13:20 -0000;ncgeelkcdol"],
+    ["zeros", `1: ncgeelkcdoljapffamkl one\n${"\0".repeat(40)}`],
+    [
+      "an entry that was never counted",
+      "2: ncgeelkcdoljapffamkl never\n\t;ncgeelkcdoljapffamkl x\n",
+    ],
+  ])("drops what a crash left at its end: %s", async (_what, rest) => {
+    const list = await bareList();
+    await post(list, "one");
+    const whole = list.read("archive/0/index");
+    list.write("archive/0/index", rest.startsWith("1") ? rest : whole + rest);
+    await post(list, "two");
+    expect(subjects(list.read("archive/0/index"))).toEqual(["one", "two"]);
+    expect(list.read("archive/0/index")).not.toContain("\0");
+  });
+
+  test("keeps the entries of an index of old programs", async () => {
+    const list = await bareList();
+    await post(list, "one");
+    list.write("archive/0/index", "1: of long ago\n");
+    await post(list, "two");
+    expect(list.read("archive/0/index")).toMatch(/^1: of long ago\n2: \S+ two\n\t.*\n$/);
+  });
 });
