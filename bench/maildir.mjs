@@ -4,11 +4,12 @@
  *
  *   node bench/maildir.mjs [--deliveries 20000] [--size 2048] [--parallel 64]
  */
-import { readFileSync, rmSync } from "node:fs";
+import { chownSync, mkdirSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { parseArgs } from "node:util";
 import { build } from "esbuild";
+import { freshDirectory } from "./site.mjs";
 
 const root = join(dirname(fileURLToPath(import.meta.url)), "..");
 const { values } = parseArgs({
@@ -31,6 +32,8 @@ await build({
   platform: "node",
   packages: "external",
 });
+// Where the rig makes its directories.
+process.env.TMPDIR = freshDirectory("maildir-");
 let LspawnRig;
 try {
   ({ LspawnRig } = await import(pathToFileURL(bundle).href));
@@ -42,18 +45,24 @@ const rig = new LspawnRig();
 const uid = process.getuid() === 0 ? 65534 : process.getuid();
 const home = rig.userHome("joe", {}, uid);
 rig.assign(`=joe:joe:${uid}:${uid}:${home}:::`);
-await rig.start({ uid, gid: uid });
+const env = {};
+if (process.env.PROFILE) {
+  env.EZQMAIL_PROFILE = process.env.PROFILE;
+  mkdirSync(process.env.PROFILE, { recursive: true });
+  chownSync(process.env.PROFILE, uid, uid);
+}
+await rig.start({ uid, gid: uid, env });
 
 const body = `Subject: x\n\n${"x".repeat(Number(values.size))}\n`;
-/** Seconds of CPU of a process so far. */
-const cpu = (pid) => {
-  const fields = readFileSync(`/proc/${pid}/stat`, "latin1").split(") ")[1].split(" ");
-  return (Number(fields[11]) + Number(fields[12])) / 100;
-};
+/** Microseconds of CPU of a process so far. */
+const cpu = (pid) =>
+  readdirSync(`/proc/${pid}/task`)
+    .map((task) => readFileSync(`/proc/${pid}/task/${task}/schedstat`, "latin1").split(" ")[0])
+    .reduce((sum, nanoseconds) => sum + Number(nanoseconds) / 1000, 0);
 
 await rig.outcome("joe@bench.example", body);
 const [worker] = rig.workerPids();
-const before = cpu(worker);
+const before = { worker: cpu(worker), lspawn: cpu(rig.pid) };
 const started = performance.now();
 let sent = 0;
 while (rig.reports.size < deliveries + 1) {
@@ -65,10 +74,16 @@ while (rig.reports.size < deliveries + 1) {
   await rig.until(() => rig.reports.size > seen);
 }
 const seconds = (performance.now() - started) / 1000;
-const micro = ((cpu(worker) - before) / deliveries) * 1e6;
+const each = (now, then) => ((now - then) / deliveries).toFixed(0);
+const spent =
+  `CPU us each: worker ${each(cpu(worker), before.worker)}, ` +
+  `qmail-lspawn ${each(cpu(rig.pid), before.lspawn)}`;
 const failed = [...rig.reports.values()].filter(({ verdict }) => verdict !== "K").length;
 console.log(
   `${Math.round(deliveries / seconds)} Maildir deliveries/s through ${rig.workerUids.length} worker(s), ` +
-    `${micro.toFixed(0)} us CPU each in the worker, ${failed} failed`,
+    `${parallel} at a time, ${spent}, ${failed} failed`,
 );
+rig.askToStop();
+await rig.until(() => rig.exitCode !== undefined);
 await rig.stop();
+rmSync(process.env.TMPDIR, { recursive: true });

@@ -74,6 +74,14 @@ function cpuOf(pids) {
     Object.entries(pids).map(([name, pid]) => [name, safe(() => cpuSeconds(pid)) ?? 0]),
   );
 }
+/** What each process spent on one of `count`. */
+function cpuEach(before, after, count) {
+  const each = Object.keys(after).map(
+    (name) =>
+      `${name.replace(/ \d+/, "")} ${Math.round(((after[name] - before[name]) * 1e6) / count)}`,
+  );
+  return `CPU us each: ${each.join(", ")}`;
+}
 function safe(read) {
   try {
     return read();
@@ -220,10 +228,7 @@ async function intake() {
       await run(count);
       const seconds = (performance.now() - began) / 1000;
       const after = cpuOf(pids);
-      const cpu = Object.keys(after).map(
-        (name) => `${name} ${Math.round(((after[name] - before[name]) * 1e6) / count)}`,
-      );
-      report(figure, Math.round(count / seconds), "/s", `CPU us each: ${cpu.join(", ")}`);
+      report(figure, Math.round(count / seconds), "/s", cpuEach(before, after, count));
     } finally {
       await site.stop();
     }
@@ -238,6 +243,8 @@ async function maildir() {
     await post(site.port, "ann@elsewhere.example", "warm@local.test");
     await new Promise((resolve) => setTimeout(resolve, 1500));
     const count = 3000;
+    const pids = processes(site.child.pid);
+    const before = cpuOf(pids);
     const done = site.occurrences(": success: did_1+0+0", count);
     const began = performance.now();
     await Promise.all([
@@ -245,10 +252,11 @@ async function maildir() {
       generate(source, ["-s", "20", "-m", String(count), "-l", "2048"], site.port),
     ]);
     const seconds = (performance.now() - began) / 1000;
+    const cpu = cpuEach(before, cpuOf(pids), count);
     const files = readdirSync(join(site.mail, "Maildir", "new")).length;
     if (files !== count + 1)
       throw new Error(`${files} files in the Maildir, expected ${count + 1}`);
-    report("intake to Maildir, messages/s", Math.round(count / seconds), "/s");
+    report("intake to Maildir, messages/s", Math.round(count / seconds), "/s", cpu);
   } finally {
     await site.stop();
   }

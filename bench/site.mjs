@@ -23,6 +23,21 @@ export const root = join(dirname(fileURLToPath(import.meta.url)), "..");
 const nobody = 65534;
 const isRoot = process.getuid() === 0;
 
+/**
+ * A new directory among inodes of its own. ext4 does not give a deleted inode away again for some
+ * minutes, and looks at every such inode when a file is made near it: after a run that made and removed
+ * thousands of files, making one costs 0.7 ms instead of 0.02. Below a directory with the attribute T
+ * each new directory goes to another part of the disk.
+ */
+export function freshDirectory(prefix) {
+  const top = join(tmpdir(), "ezqmail-bench");
+  mkdirSync(top, { recursive: true });
+  spawnSync("chattr", ["+T", top], { stdio: "ignore" });
+  const directory = mkdtempSync(join(top, prefix));
+  chmodSync(directory, 0o755);
+  return directory;
+}
+
 /** A port nobody listens on right now. */
 export async function freePort() {
   const server = createServer();
@@ -98,8 +113,7 @@ export function processes(startPid) {
 
 export class Site {
   constructor(control = {}) {
-    this.base = mkdtempSync(join(tmpdir(), "ezqmail-bench-"));
-    chmodSync(this.base, 0o755);
+    this.base = freshDirectory("site-");
     this.home = join(this.base, "home");
     this.lists = join(this.base, "lists");
     this.mail = join(this.base, "mail");
