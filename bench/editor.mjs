@@ -5,12 +5,13 @@
  * the list's own domain, so that no look-up of a DMARC policy is in the figure.
  */
 import { spawnSync } from "node:child_process";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { rmSync, writeFileSync } from "node:fs";
 import { Session } from "node:inspector/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { build } from "esbuild";
+import { freshDirectory } from "./site.mjs";
 
 const root = new URL("..", import.meta.url).pathname.replace(/\/$/, "");
 const profileAt = process.argv.indexOf("--profile");
@@ -37,7 +38,7 @@ await build({
 });
 const mta = await import(pathToFileURL(bundle).href);
 
-const home = mkdtempSync(join(tmpdir(), "editor-bench-"));
+const home = freshDirectory("editor-");
 const dir = join(home, "list");
 async function run(name, ...args) {
   const program = await mta.findProgram(name);
