@@ -22,6 +22,8 @@ export interface SubmissionOptions {
   readonly key?: string;
   /** Default `normal`. */
   readonly urgency?: Urgency;
+  /** Fields in front of the message that each copy has its own values in (header-prefix.ts). */
+  readonly prefix?: string;
 }
 
 export interface QueueReceipt {
@@ -47,5 +49,7 @@ export interface Submission {
 }
 
 export interface QueueDoor {
+  /** Whether `prefix` can be kept; what stands behind QMAILQUEUE knows none. */
+  readonly carriesPrefix: boolean;
   open(options?: SubmissionOptions): Submission;
 }

@@ -45,6 +45,8 @@ export interface RecordedMail {
   readonly body: string;
   /** Undefined when a command handed it in. */
   readonly key?: string;
+  /** Template of what each copy has in front. */
+  readonly prefix?: string;
 }
 
 export function recordedMail(
@@ -52,6 +54,7 @@ export function recordedMail(
   sender: string,
   recipients: string[],
   key?: string,
+  prefix?: string,
 ): RecordedMail {
   const { fields, bodyStart } = parseHeader(bytes);
   return {
@@ -62,22 +65,24 @@ export function recordedMail(
     header: fields.map((field) => field.raw),
     body: bytes.subarray(bodyStart).toString("utf8"),
     ...(key !== undefined && { key }),
+    ...(prefix !== undefined && { prefix }),
   };
 }
 
 /** Queue door that keeps what is committed. A repeat of a key is answered with yes and kept once. */
 export class RecorderQueue implements QueueDoor {
+  carriesPrefix = true;
   readonly mails: RecordedMail[] = [];
   /** Thrown by every commit while it is set. */
   refuse: Error | undefined;
   private readonly keys = new Map<string, string>();
   private next = 1;
 
-  open(options: { key?: string } = {}) {
+  open(options: { key?: string; prefix?: string } = {}) {
     const parts: Buffer[] = [];
     const recipients: string[] = [];
     let sender = "";
-    const { key } = options;
+    const { key, prefix } = options;
     return {
       full: false,
       put: (bytes: Uint8Array | string) => {
@@ -96,7 +101,7 @@ export class RecorderQueue implements QueueDoor {
         if (known) return { id: known };
         const id = String(this.next++);
         if (key !== undefined) this.keys.set(key, id);
-        this.mails.push(recordedMail(Buffer.concat(parts), sender, recipients, key));
+        this.mails.push(recordedMail(Buffer.concat(parts), sender, recipients, key, prefix));
         return { id };
       },
       abort: () => {},

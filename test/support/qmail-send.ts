@@ -166,6 +166,7 @@ export interface Work {
   readonly recipient: string;
   readonly deliveryKey: string;
   readonly sizeBytes: number;
+  readonly prefix: string;
 }
 
 export type SubmitAnswer = QueueMessage & { type: "accepted" | "refused" };
@@ -226,6 +227,7 @@ export class Peer {
           recipient: r.routed,
           deliveryKey: "",
           sizeBytes: m.sizeBytes,
+          prefix: m.prefix,
         });
       });
     } else if (m.type === "local") this.take(m);
@@ -266,10 +268,12 @@ export class Peer {
     body: string | Buffer;
     key?: string;
     urgency?: Urgency;
+    prefix?: string;
   }): Promise<SubmitAnswer | undefined> {
     const session = ++this.sessions;
     const send = (m: QueueMessage) => this.channel.send(m);
-    send({ type: "open", session, key: mail.key ?? "", urgency: mail.urgency ?? "normal" });
+    const { key = "", urgency = "normal", prefix = "" } = mail;
+    send({ type: "open", session, key, urgency, prefix });
     const body = Buffer.from(mail.body);
     let room = 262_144;
     const wait = async (bytes: number): Promise<void> => {

@@ -145,7 +145,13 @@ export class QueueEnd {
     this.work?.send({ type: "chunk", message, last: true, bytes });
   }
 
-  slot(message: number, first: number, sender: string, recipients: readonly string[]): void {
+  slot(
+    message: number,
+    first: number,
+    sender: string,
+    recipients: readonly string[],
+    prefix = "",
+  ): void {
     this.work?.send({
       type: "remote",
       message,
@@ -153,6 +159,7 @@ export class QueueEnd {
       sizeBytes: this.bodies.get(message)?.length ?? 0,
       bodyType: "7bit",
       sender,
+      prefix,
       first,
       recipients: recipients.map((address) => ({ original: address, routed: address })),
     });

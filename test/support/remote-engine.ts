@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { DnsResolver } from "../../src/lib/dns.ts";
+import { HeaderPrefix } from "../../src/lib/header-prefix.ts";
 import type { RemoteControls } from "../../src/mta/remote/controls.ts";
 import { Engine, type EngineLimits, engineLimits } from "../../src/mta/remote/engine.ts";
 import { TimeoutFile } from "../../src/mta/remote/tcpto.ts";
@@ -68,6 +69,8 @@ export interface Sending {
   message?: string;
   body?: WireBody;
   host?: string;
+  /** Template of fields in front of each copy. */
+  prefix?: string;
 }
 
 /** Outcomes in the order of `to`; rejects when a recipient is settled twice. */
@@ -90,6 +93,7 @@ export function deliver(engine: Engine, work: Sending): Promise<Outcome[]> {
         ],
         sender,
         verp: true,
+        prefix: work.prefix === undefined ? undefined : new HeaderPrefix(work.prefix, "\r\n"),
         body: work.body ?? memoryBody(Buffer.from(message)),
       },
       (tag, outcome) => {

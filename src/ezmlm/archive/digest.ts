@@ -17,6 +17,7 @@ import {
   writeDigestIssue,
   writeDigestState,
 } from "../list/number.ts";
+import { isLinkField, linkPrefix } from "../post/unsubscribe-link.ts";
 import { dateAndId, mailingListFields } from "../reply/compose.ts";
 import { commandAddress } from "../reply/reply-list.ts";
 import { catalogue, catalogueFor, renderText } from "../reply/texts.ts";
@@ -67,10 +68,18 @@ async function queueDigest(
   );
   const topics = topicsOf(readIndexRange(list, range.from, range.to), range);
   const tags = { db: "digest", number: range.from };
-  const out = host.queue.open({ key: `digest.${range.from}.${range.to}`, urgency: "bulk" });
+  const prefix = linkPrefix(host, list, "digest");
+  const added = addedFields(list, range.from).filter(
+    (field) => prefix === undefined || !isLinkField(field),
+  );
+  const out = host.queue.open({
+    key: `digest.${range.from}.${range.to}`,
+    urgency: "bulk",
+    ...(prefix === undefined ? {} : { prefix }),
+  });
   try {
     await putArchiveMail(out, list, {
-      header: [...addedFields(list, range.from), ...ownFields(host, list)],
+      header: [...added, ...ownFields(host, list)],
       subject: makeField("Subject", encodeWords(subject)),
       preamble: renderPreamble(host, list, {
         subject,

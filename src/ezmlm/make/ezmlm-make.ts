@@ -9,6 +9,8 @@
  *              the mail server runs. Which files come to be is said by a template, see ezmlmrc.
  *              A new list keeps its subscribers in DIR/list.db. `-6 std` keeps them in hashed files as
  *              ezmlm-idx does; so does a list on a network file system.
+ *              What has no letter is switched on by making a file in DIR: replytolist, rewritefrom,
+ *              unsubscribelink (see ezmlm-send).
  * OPTIONS      A capital letter turns a switch off. -a archive (default on), -b archive for moderators
  *              only, -c template .ezmlmrc beside DOT, -C template file or directory, -d digest, -f subject
  *              prefix, -g archive for subscribers only, -h no subscribe confirmation, -i thread index, -j

@@ -9,7 +9,8 @@
  *              address. digest-, allow- and deny- before the command choose
  *              that database. Nobody is added or removed without a
  *              confirmation from the address or from a moderator, unless
- *              the list says so. Anything else brings the help text.
+ *              the list says so, or the request came to the address in
+ *              List-Unsubscribe of a copy (DIR/unsubscribelink). Anything else brings the help text.
  * OPTIONS      -a, -A  name texts on standard error as they are sent, or not
  *              -b, -B  end replies with the text bottom and a copy of the
  *                      request, or not (file omitbottom)
@@ -57,7 +58,7 @@ import { help, query, tell } from "./query.ts";
 import { isPlainAddress, type ManageRequest, parseRequest } from "./request.ts";
 import { sendList, sendLog } from "./roster.ts";
 import { confirmSubscribe, subscribe } from "./subscribe.ts";
-import { confirmUnsubscribe, unsubscribe } from "./unsubscribe.ts";
+import { confirmUnsubscribe, isRightLink, unsubscribe, unsubscribeByLink } from "./unsubscribe.ts";
 
 export const ezmlmManage = listProgram(manageTable, async (host, list, parsed) => {
   const sender = requireSender(host);
@@ -98,6 +99,8 @@ function act(context: ManageContext, request: ManageRequest): Promise<ExitCode> 
       return "str".includes(command.action.charAt(0))
         ? confirmSubscribe(context, command)
         : confirmUnsubscribe(context, command);
+    case "link":
+      return unsubscribeByLink(context, command.cookie);
     case "query":
       return query(context);
     case "info":
@@ -134,7 +137,9 @@ function requirePermission(context: ManageContext, request: ManageRequest): void
   const isAdmin = isRemoteAdmin(context);
   if (request.db === "deny" && !isAdmin) throw refusal(host, list, "ERR_NOT_ALLOWED");
   const isExactHelp = command.kind === "help" && command.exact;
-  if (!list.has("public") && !isAdmin && !isExactHelp) throw refusal(host, list, "ERR_NOT_PUBLIC");
+  const isLink = command.kind === "link" && isRightLink(context, command.cookie);
+  if (!list.has("public") && !isAdmin && !isExactHelp && !isLink)
+    throw refusal(host, list, "ERR_NOT_PUBLIC");
 }
 
 /** Mail of lists is never answered, nor what we sent ourselves. */

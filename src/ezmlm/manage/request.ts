@@ -23,6 +23,8 @@ export type Command =
       readonly name: string;
       readonly cookie: string;
     }
+  /** The link in a copy of a post (post/unsubscribe-link.ts). */
+  | { readonly kind: "link"; readonly cookie: string }
   | {
       readonly kind: "confirm";
       readonly action: CookieAction;
@@ -68,6 +70,7 @@ function parseAction(action: string): Command {
   // A damaged cookie is still a wish to confirm: it gets a fresh one.
   const damaged = /^([sturvw]c\.)/.exec(action)?.[1];
   if (damaged) return { kind: "confirm", action: damaged as CookieAction, date: "", cookie: "" };
+  if (action.startsWith("ul.")) return { kind: "link", cookie: action.slice(3) };
   if (action.startsWith("ed.")) {
     const edited = /^ed\.(\d{1,15})\.([a-z_]{1,40})\.([a-p]{20})$/.exec(action);
     const [, date = "", name = "", letters = ""] = edited ?? [];

@@ -3,11 +3,13 @@
  *
  *   unsubscribe --(uc: the target confirms)--> [-m and modsub: vc: a moderator agrees] --> removed
  *   unsubscribe by a remote admin --(wc: the admin confirms)--> removed
+ *   mail to the link in a copy --[-m and modsub: vc:]--> removed
  *
  * A wrong or old cookie changes nothing. Reference ezmlm.md 4.5.
  */
 import { PermanentError } from "../../lib/errors.ts";
 import { type ExitCode, SUCCESS } from "../../lib/exit-code.ts";
+import { isLinkOf } from "../post/unsubscribe-link.ts";
 import { commandAddress } from "../reply/reply-list.ts";
 import { catalogue } from "../reply/texts.ts";
 import { answer } from "./answer.ts";
@@ -27,6 +29,20 @@ export async function unsubscribe(context: ManageContext): Promise<ExitCode> {
     return askModerators(context, "wc.", [context.moderator]);
   }
   return askTarget(context, "unsub-confirm");
+}
+
+/** Whether the cookie is the one in the target's copies of posts (or digests). */
+export function isRightLink({ list, dbName, target }: ManageContext, cookie: string): boolean {
+  return (dbName === "" || dbName === "digest") && isLinkOf(list, dbName, target, cookie);
+}
+
+/** Who holds the link received a copy: no confirmation. A wrong link is a request as any other. */
+export async function unsubscribeByLink(context: ManageContext, cookie: string): Promise<ExitCode> {
+  if (!isRightLink(context, cookie)) return unsubscribe(context);
+  if ((await context.db.has(context.target)) !== undefined && needsModerator(context)) {
+    return askAllModerators(context);
+  }
+  return remove(context, context.options.notify);
 }
 
 /** A reply to one of the three requests. */

@@ -14,6 +14,12 @@
  *              DIR/addtrailer the text `trailer` is added.
  *              With DIR/archived the message is kept in DIR/archive, with DIR/indexed its subject and
  *              author in the index there; both without prefix, trailer and rewriting.
+ *              With DIR/unsubscribelink each copy has a List-Unsubscribe field of its own: mail to the
+ *              address in it, whatever it says and whoever sends it, removes that subscriber. Instead of
+ *              the ones in DIR/headeradd and in the post. When the file holds an https URL, the field
+ *              names that too, followed by COOKIE-user=host, and List-Unsubscribe-Post stands there: on
+ *              a POST whoever answers at the URL sends mail to LIST-ul.COOKIE-user=host@HOST (a GET must
+ *              change nothing). Without effect where QMAILQUEUE names a program.
  *              A sublist (DIR/sublist names its parent) takes only mail that its parent sent.
  *              A delivery that is repeated posts once.
  * OPTIONS      -r  forward all Received fields. -R  only the first (default).
@@ -23,10 +29,13 @@
  *              -v, -V  print the version.
  * ENVIRONMENT  SENDER; may be unset in a shell. DNSCACHEIP: name servers to ask instead of the system's.
  * FILES        num headeradd headerremove headerkeep prefix listid replytolist rewritefrom sublist
- *              mimeremove mimekeep addtrailer text/trailer archived indexed lock list.db archive/
+ *              unsubscribelink mimeremove mimekeep addtrailer text/trailer archived indexed lock list.db archive/
  * EXIT CODES   0 sent, `info: qp ID` on stderr. 100 refused: a bounce, a loop, mail of another list,
  *              not from the parent, no part left. 111 temporary.
- * STANDARDS    RFC 2045, RFC 2046 (parts), RFC 2047 (encoded words), RFC 9989 (DMARC)
+ * STANDARDS    RFC 2045, RFC 2046 (parts), RFC 2047 (encoded words), RFC 2369 and RFC 8058
+ *              (List-Unsubscribe), RFC 9989 (DMARC)
+ * BUGS         The button of mail programs needs a DKIM signature that covers both fields; nothing here
+ *              signs, so sign on the way out.
  * SEE ALSO     ezmlm-store, ezmlm-reject, ezmlm-return, ezmlm-make
  */
 import { asciiLower, isBounceSender, splitAddress } from "../../lib/address.ts";
@@ -46,6 +55,7 @@ import { readIncoming } from "./incoming.ts";
 import { ownDeliveredTo } from "./outgoing-header.ts";
 import { mustRewriteFrom, readPostRules } from "./post-rules.ts";
 import { sendPost } from "./send-post.ts";
+import { linkPrefix } from "./unsubscribe-link.ts";
 
 const ignored = (letter: string) => ({ letter, help: "no effect", ignored: true });
 
@@ -88,10 +98,12 @@ async function send(host: Host, list: List, parsed: ParsedOptions): Promise<void
       systemTxt(host.env.DNSCACHEIP),
       (text) => host.stderr.write(`ezmlm-send: warning: ${text}\n`),
     );
+    const prefix = linkPrefix(host, list);
     const rules = readPostRules(host, list, message.fields, {
       allReceived: parsed.flag("r") ?? false,
       isSublist: parent !== undefined,
       rewriteFrom,
+      hasLinks: prefix !== undefined,
     });
     const parentNumber = list.has("archived") ? undefined : numberOfParent(parent, sender);
     const range = hashRange(parsed);
@@ -100,6 +112,7 @@ async function send(host: Host, list: List, parsed: ParsedOptions): Promise<void
       sender: sender ?? "",
       rules,
       ...(range ? { range } : {}),
+      ...(prefix === undefined ? {} : { prefix }),
       ...(parentNumber === undefined ? {} : { parentNumber }),
     });
     host.stderr.write(

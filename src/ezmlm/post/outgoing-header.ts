@@ -15,6 +15,7 @@ import {
 import { encodeWords } from "../../lib/mime-word.ts";
 import { subjectKey } from "../archive/index-line.ts";
 import { phrase } from "./phrase.ts";
+import { isLinkField } from "./unsubscribe-link.ts";
 
 export interface HeaderRules {
   /** `LOCAL@HOST` of the list. */
@@ -30,6 +31,8 @@ export interface HeaderRules {
   readonly remove: ReadonlySet<string>;
   readonly replyToList: boolean;
   readonly allReceived: boolean;
+  /** List-Unsubscribe is not for this header: every copy gets its own. */
+  readonly hasLinks: boolean;
   /** As in DIR/prefix; "" for none. */
   readonly prefix: string;
   readonly number: number;
@@ -59,6 +62,7 @@ export function postHeaders(fields: readonly HeaderField[], rules: HeaderRules):
   const copied = archived.filter((field) => {
     const key = fieldKey(field);
     if (key === "received") return rules.allReceived || received++ === 0;
+    if (rules.hasLinks && isLinkField(field)) return false;
     return !addedNames.has(key);
   });
   const outgoing = rules.authorViaList === undefined ? copied : viaList(copied, rules);
@@ -74,7 +78,7 @@ function addedFields(rules: HeaderRules): HeaderField[] {
   const seen = new Set(rules.own.map(fieldKey));
   const lines = parseHeader(Buffer.from(text)).fields.filter((field) => {
     const key = fieldKey(field);
-    if (seen.has(key)) return false;
+    if (seen.has(key) || (rules.hasLinks && isLinkField(field))) return false;
     seen.add(key);
     return true;
   });

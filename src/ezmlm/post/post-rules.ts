@@ -23,6 +23,8 @@ export interface RuleOptions {
   readonly isSublist: boolean;
   /** From becomes the list. */
   readonly rewriteFrom: boolean;
+  /** Each copy gets a List-Unsubscribe of its own. */
+  readonly hasLinks: boolean;
 }
 
 export function readPostRules(
@@ -57,6 +59,7 @@ export function readPostRules(
       remove: fieldNames(remove),
       replyToList: list.has("replytolist"),
       allReceived: options.allReceived,
+      hasLinks: options.hasLinks,
       prefix: list.has("prefix") ? (list.line("prefix") ?? "") : "",
       number,
       ...(author === undefined ? {} : { authorViaList: author }),

@@ -47,6 +47,8 @@ export interface Post {
   readonly range?: HashRange;
   /** A sublist without archive uses the number of its parent in its envelope sender. */
   readonly parentNumber?: number;
+  /** Fields of each copy alone. */
+  readonly prefix?: string;
 }
 
 /** Undefined: nobody is subscribed, so there was nothing to queue. */
@@ -88,7 +90,12 @@ class Sending {
       host.deliveryKey === undefined ? undefined : list.store.reservedPost(host.deliveryKey);
     this.reserved = prior && prior.number > 0 ? prior : undefined;
     this.number = this.reserved?.number ?? this.before.number + 1;
-    this.submission = host.queue.open({ key: "post", urgency: "bulk" });
+    const { prefix } = post;
+    this.submission = host.queue.open({
+      key: "post",
+      urgency: "bulk",
+      ...(prefix === undefined ? {} : { prefix }),
+    });
   }
 
   async run(): Promise<QueueReceipt | undefined> {

@@ -17,7 +17,7 @@
 import { type Frame, FrameError, FrameReader, type FrameWriter } from "../../lib/frame.ts";
 
 /** Raised when a layout changes; peers of another version are refused. */
-export const PROTOCOL_VERSION = 1;
+export const PROTOCOL_VERSION = 2;
 /** Longest frame on any channel, bytes. */
 export const FRAME_LIMIT = 1 << 20;
 /** Most message bytes in one `body` frame. */

@@ -41,6 +41,7 @@ export async function connectQueue(
 }
 
 export class QueueClient implements QueueDoor {
+  readonly carriesPrefix = true;
   /** Settles when the server said `welcome` or refused. */
   readonly welcomed: Promise<void>;
   private readonly path: string;
@@ -111,7 +112,11 @@ export class QueueClient implements QueueDoor {
     while (this.submissions.has(this.lastSession));
     const session = this.lastSession;
     const key = options.key === undefined ? "" : `${this.options.keyPrefix ?? ""}${options.key}`;
-    const submission = new QueueSubmission(this, session, key, options.urgency ?? "normal");
+    const submission = new QueueSubmission(this, session, {
+      key,
+      urgency: options.urgency ?? "normal",
+      prefix: options.prefix ?? "",
+    });
     if (this.channel.closed) submission.fail(lost());
     else this.submissions.set(session, submission);
     return submission;

@@ -23,8 +23,8 @@ export interface RemoteRecipient {
 export type QueueMessage =
   // client -> qmail-send
   | { type: "hello"; version: number; capability: Buffer }
-  /** `session` numbers are the client's choice, several may be open. `key` "" = none. `urgent` 0|1. */
-  | { type: "open"; session: number; key: string; urgency: Urgency }
+  /** `session` numbers are the client's choice, several may be open. `key` and `prefix` "" = none. */
+  | { type: "open"; session: number; key: string; urgency: Urgency; prefix: string }
   | { type: "body"; session: number; bytes: Buffer }
   | { type: "sender"; session: number; address: string }
   /** Many recipients, each ended by NUL. */
@@ -54,6 +54,8 @@ export type QueueMessage =
       sizeBytes: number;
       bodyType: BodyType;
       sender: string;
+      /** Template of the fields each copy has for itself (header-prefix.ts); "" none. */
+      prefix: string;
       first: number;
       recipients: RemoteRecipient[];
     }
@@ -68,6 +70,8 @@ export type QueueMessage =
       deliveryKey: string;
       original: string;
       recipient: string;
+      /** Fields of this copy alone, filled, in front of the body; "" none. */
+      prefix: string;
     }
   | { type: "announced"; capability: Buffer }
   /** Nothing of this message is left to hand out until a retry: drop the cached body. */
@@ -82,7 +86,7 @@ export function writeQueue(out: FrameWriter, m: QueueMessage): void {
       out.begin(1).u32(m.version).bytes(m.capability);
       break;
     case "open":
-      out.begin(2).u32(m.session).text(m.key).u8(index(urgencies, m.urgency));
+      out.begin(2).u32(m.session).text(m.key).u8(index(urgencies, m.urgency)).text(m.prefix);
       break;
     case "body":
       out.begin(3).u32(m.session).bytes(m.bytes);
@@ -136,6 +140,7 @@ export function writeQueue(out: FrameWriter, m: QueueMessage): void {
         .u53(m.sizeBytes)
         .u8(index(bodyTypes, m.bodyType))
         .text(m.sender)
+        .text(m.prefix)
         .u53(m.first)
         .u32(m.recipients.length);
       for (const r of m.recipients)
@@ -151,7 +156,8 @@ export function writeQueue(out: FrameWriter, m: QueueMessage): void {
         .u53(m.delivery)
         .text(m.deliveryKey)
         .text(m.original)
-        .text(m.recipient);
+        .text(m.recipient)
+        .text(m.prefix);
       break;
     case "announced":
       out.begin(40).bytes(m.capability);
@@ -171,7 +177,13 @@ export function readQueue(f: Frame): QueueMessage {
     case 1:
       return { type: "hello", version: f.u32(), capability: f.bytes() };
     case 2:
-      return { type: "open", session: f.u32(), key: f.text(), urgency: pick(urgencies, f.u8()) };
+      return {
+        type: "open",
+        session: f.u32(),
+        key: f.text(),
+        urgency: pick(urgencies, f.u8()),
+        prefix: f.text(),
+      };
     case 3:
       return { type: "body", session: f.u32(), bytes: f.bytes() };
     case 4:
@@ -208,6 +220,7 @@ export function readQueue(f: Frame): QueueMessage {
         sizeBytes: f.u53(),
         bodyType: pick(bodyTypes, f.u8()),
         sender: f.text(),
+        prefix: f.text(),
         first: f.u53(),
       };
       const recipients: RemoteRecipient[] = [];
@@ -228,6 +241,7 @@ export function readQueue(f: Frame): QueueMessage {
         deliveryKey: f.text(),
         original: f.text(),
         recipient: f.text(),
+        prefix: f.text(),
       };
     case 40:
       return { type: "announced", capability: Buffer.from(f.bytes()) };

@@ -18,13 +18,19 @@ export interface SubmissionCarrier {
   drained(): Promise<void>;
 }
 
+/** What the queue is told of a message before its first byte. */
+export interface SubmissionHead {
+  readonly key: string;
+  readonly urgency: Urgency;
+  readonly prefix: string;
+}
+
 const NUL = Buffer.of(0);
 
 export class QueueSubmission implements Submission {
   private readonly carrier: SubmissionCarrier;
   private readonly session: number;
-  private readonly key: string;
-  private readonly urgency: Urgency;
+  private readonly head: SubmissionHead;
   /** Pieces of the frame being filled, and which kind of frame it is. */
   private held: Buffer[] = [];
   private heldBytes = 0;
@@ -41,11 +47,10 @@ export class QueueSubmission implements Submission {
     | { resolve: (receipt: QueueReceipt) => void; reject: (error: Error) => void }
     | undefined;
 
-  constructor(carrier: SubmissionCarrier, session: number, key: string, urgency: Urgency) {
+  constructor(carrier: SubmissionCarrier, session: number, head: SubmissionHead) {
     this.carrier = carrier;
     this.session = session;
-    this.key = key;
-    this.urgency = urgency;
+    this.head = head;
   }
 
   /** Buffers are not copied: leave them alone until the commit. */
@@ -183,12 +188,7 @@ export class QueueSubmission implements Submission {
         return;
       }
       this.opened = true;
-      this.carrier.send({
-        type: "open",
-        session: this.session,
-        key: this.key,
-        urgency: this.urgency,
-      });
+      this.carrier.send({ type: "open", session: this.session, ...this.head });
     }
     this.window -= cost;
     this.carrier.send(message);

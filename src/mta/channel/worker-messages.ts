@@ -33,6 +33,8 @@ export type WorkerMessage =
       local: string;
       host: string;
       user: UserRecord;
+      /** Fields of this copy alone, in front of the body; "" none. */
+      prefix: string;
       asCommand: boolean;
     }
   /** lspawn -> worker: finish what runs and exit. */
@@ -75,6 +77,7 @@ export function writeWorker(out: FrameWriter, m: WorkerMessage): void {
         .text(m.user.home)
         .text(m.user.dash)
         .text(m.user.ext)
+        .text(m.prefix)
         .u8(m.asCommand ? 1 : 0);
       break;
     case "stop":
@@ -135,7 +138,7 @@ export function readWorker(f: Frame): WorkerMessage {
         dash: f.text(),
         ext: f.text(),
       };
-      return { type: "run", ...head, user, asCommand: f.u8() !== 0 };
+      return { type: "run", ...head, user, prefix: f.text(), asCommand: f.u8() !== 0 };
     }
     case 3:
       return { type: "stop" };

@@ -48,6 +48,7 @@ export function addressTrouble(address: string): PermanentError | undefined {
 }
 
 export class DropQueue implements QueueDoor {
+  readonly carriesPrefix = true;
   private readonly origin: DropOrigin;
   /** Makes a submission key unique: which delivery and instruction this process runs for; "" outside. */
   private readonly keyLead: string;
@@ -59,8 +60,18 @@ export class DropQueue implements QueueDoor {
 
   open(options: SubmissionOptions = {}): Submission {
     const key = options.key !== undefined && this.keyLead ? `${this.keyLead}/${options.key}` : "";
-    return new DropSubmission(this.origin, key, options.urgency ?? "normal");
+    return new DropSubmission(this.origin, {
+      key,
+      urgency: options.urgency ?? "normal",
+      prefix: options.prefix ?? "",
+    });
   }
+}
+
+interface DropHead {
+  readonly key: string;
+  readonly urgency: Urgency;
+  readonly prefix: string;
 }
 
 class DropSubmission implements Submission {
@@ -70,10 +81,10 @@ class DropSubmission implements Submission {
   private trouble: Error | undefined;
   private hasSender = false;
 
-  constructor(origin: DropOrigin, key: string, urgency: Urgency) {
+  constructor(origin: DropOrigin, head: DropHead) {
     this.origin = origin;
     this.attempt("open", () => {
-      this.writer = new DropWriter({ home: origin.home, pid: origin.pid, key, urgency });
+      this.writer = new DropWriter({ home: origin.home, pid: origin.pid, ...head });
     });
   }
 

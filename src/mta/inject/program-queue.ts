@@ -17,6 +17,7 @@ const highWaterBytes = 1 << 20;
 export type Spawn = typeof import("node:child_process").spawn;
 
 export class ProgramQueue implements QueueDoor {
+  readonly carriesPrefix = false;
   private readonly path: string;
   private readonly home: string;
   private readonly env: Environment;

@@ -168,6 +168,7 @@ function instructionKey(context: CommandContext): string | undefined {
  */
 export function keyedDoor(queue: QueueDoor, prefix: string | undefined): QueueDoor {
   return {
+    carriesPrefix: queue.carriesPrefix,
     open({ key, ...options } = {}) {
       const keyed = prefix !== undefined && key !== undefined;
       return queue.open(keyed ? { ...options, key: `${prefix}/${key}` } : options);

@@ -95,6 +95,7 @@ export class Lspawn {
       local,
       host: domain,
       user,
+      prefix: work.prefix,
       asCommand: false,
     });
   }

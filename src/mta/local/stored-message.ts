@@ -59,6 +59,21 @@ export class StoredMessage implements MessageInput {
     return new StoredMessage(directory, buffer, file);
   }
 
+  /** The same message with `bytes` in front; ours is left as it is. Close both. */
+  async prefixed(bytes: Buffer): Promise<StoredMessage> {
+    const { buffer, directory } = this;
+    if (buffer) return StoredMessage.of(Buffer.concat([bytes, buffer]), directory);
+    const rest = this.chunks();
+    return StoredMessage.from(
+      (async function* () {
+        yield bytes;
+        yield* rest;
+      })(),
+      directory,
+      0,
+    );
+  }
+
   chunks(): AsyncIterable<Buffer> {
     const { buffer, file } = this;
     if (buffer || file === undefined) {

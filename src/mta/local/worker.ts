@@ -99,8 +99,10 @@ export class Worker {
     const { bodies, site } = this.context;
     const timer = setTimeout(() => controller.abort(), DELIVERY_SECONDS * 1000);
     try {
-      const message = await bodies.take(run.message, run.token, run.sizeBytes);
+      const body = await bodies.take(run.message, run.token, run.sizeBytes);
+      let message = body;
       try {
+        if (run.prefix !== "") message = await body.prefixed(Buffer.from(run.prefix, "latin1"));
         const code = await runDelivery(plan, {
           site: run.asCommand ? { ...site, findProgram: undefined } : site,
           message,
@@ -112,6 +114,7 @@ export class Worker {
         });
         return localReport(run.delivery, code, output.bytes());
       } finally {
+        if (message !== body) message.close();
         bodies.release(run.message);
       }
     } catch (error) {

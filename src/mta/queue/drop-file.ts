@@ -2,10 +2,10 @@
  * The drop directory (`queue/drop`, mode 3733): how a command hands in mail without a connection,
  * also while the server is down. This file owns the layout and the writer; drop-reader.ts reads.
  *
- *     message bytes | sender NUL recipient NUL … | submission key | trailer (36 bytes)
+ *     message bytes | sender NUL recipient NUL … | submission key | prefix template | trailer (36 bytes)
  *
- * The trailer is magic (8 bytes), version u32, flags u32 (1 = bulk, 2 = reply), message length u64, envelope
- * length u64, key length u32, all little-endian. It comes last so that a writer needs no length in
+ * The trailer is magic (8 bytes), version u32, flags u16 (1 = bulk, 2 = reply), prefix length u16, message
+ * length u64, envelope length u64, key length u32, all little-endian. It comes last so that a writer needs no length in
  * advance and a torn file has none. The envelope holds the sender even when it is empty.
  *
  * Written as `tmp.…` (0640), fsynced, renamed to `m.…`, the rename fsynced, the trigger pulled.
@@ -44,13 +44,15 @@ export interface DropTrailer {
   readonly messageBytes: number;
   readonly envelopeBytes: number;
   readonly keyBytes: number;
+  readonly prefixBytes: number;
 }
 
 export function encodeDropTrailer(trailer: DropTrailer): Buffer {
   const out = Buffer.alloc(DROP_TRAILER_BYTES);
   MAGIC.copy(out);
   out.writeUInt32LE(DROP_VERSION, 8);
-  out.writeUInt32LE(flags[trailer.urgency], 12);
+  out.writeUInt16LE(flags[trailer.urgency], 12);
+  out.writeUInt16LE(trailer.prefixBytes, 14);
   out.writeBigUInt64LE(BigInt(trailer.messageBytes), 16);
   out.writeBigUInt64LE(BigInt(trailer.envelopeBytes), 24);
   out.writeUInt32LE(trailer.keyBytes, 32);
@@ -64,13 +66,15 @@ export function decodeDropTrailer(bytes: Buffer, fileBytes: number): DropTrailer
   const message = bytes.readBigUInt64LE(16);
   const envelope = bytes.readBigUInt64LE(24);
   const key = bytes.readUInt32LE(32);
-  const total = message + envelope + BigInt(key) + BigInt(DROP_TRAILER_BYTES);
+  const prefix = bytes.readUInt16LE(14);
+  const total = message + envelope + BigInt(key + prefix + DROP_TRAILER_BYTES);
   if (total !== BigInt(fileBytes)) return undefined;
   return {
-    urgency: urgencyOf(bytes.readUInt32LE(12)),
+    urgency: urgencyOf(bytes.readUInt16LE(12)),
     messageBytes: Number(message),
     envelopeBytes: Number(envelope),
     keyBytes: key,
+    prefixBytes: prefix,
   };
 }
 
@@ -80,6 +84,8 @@ export interface DropOptions {
   /** Full submission key, "" for none. */
   readonly key?: string;
   readonly urgency?: Urgency;
+  /** Template of what each copy has for itself, "" for nothing. */
+  readonly prefix?: string;
   /** Longest file; default DROP_FILE_LIMIT. */
   readonly limitBytes?: number;
 }
@@ -93,6 +99,7 @@ export class DropWriter {
   private readonly unique: string;
   private readonly key: string;
   private readonly urgency: Urgency;
+  private readonly prefix: string;
   private readonly limitBytes: number;
   private fd: number;
   private held: Buffer[] = [];
@@ -107,6 +114,7 @@ export class DropWriter {
     this.home = options.home;
     this.key = options.key ?? "";
     this.urgency = options.urgency ?? "normal";
+    this.prefix = options.prefix ?? "";
     this.limitBytes = options.limitBytes ?? DROP_FILE_LIMIT;
     this.unique = `${options.pid}.${randomBytes(12).toString("hex")}`;
     const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
@@ -152,15 +160,18 @@ export class DropWriter {
   commit(): void {
     const envelope = Buffer.from([this.sender, ...this.envelope, ""].join("\0"));
     const key = Buffer.from(this.key);
+    const prefix = Buffer.from(this.prefix);
     this.envelopeBytes = envelope.length;
     this.hold(envelope);
     this.hold(key);
+    this.hold(prefix);
     this.hold(
       encodeDropTrailer({
         urgency: this.urgency,
         messageBytes: this.messageBytes,
         envelopeBytes: this.envelopeBytes,
         keyBytes: key.length,
+        prefixBytes: prefix.length,
       }),
     );
     this.flush();

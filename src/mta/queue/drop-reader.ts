@@ -177,11 +177,13 @@ export class DropReader {
         await this.remove(name, uid, "not a complete message");
         return undefined;
       }
-      const keyAt = sizeBytes - DROP_TRAILER_BYTES - trailer.keyBytes;
-      const own = (await readExactly(file, keyAt, trailer.keyBytes)).toString("utf8");
+      const { keyBytes, prefixBytes, urgency } = trailer;
+      const prefixAt = sizeBytes - DROP_TRAILER_BYTES - prefixBytes;
+      const own = (await readExactly(file, prefixAt - keyBytes, keyBytes)).toString("utf8");
+      const prefix = (await readExactly(file, prefixAt, prefixBytes)).toString("latin1");
       const key = own === "" ? `!drop/${name}` : own;
       const phrase = this.o.phrase(uid);
-      const message = this.o.intake.open({ uid, phrase, key, urgency: trailer.urgency });
+      const message = this.o.intake.open({ uid, phrase, key, urgency, prefix });
       try {
         await copyBody(file, trailer, message);
         await copyEnvelope(file, trailer, message);

@@ -9,6 +9,7 @@ import { statfs } from "node:fs/promises";
 import { join } from "node:path";
 import { isBounceSender } from "../../lib/address.ts";
 import { date822, unixSeconds } from "../../lib/date822.ts";
+import { isPrefixTemplate } from "../../lib/header-prefix.ts";
 import { type Urgency, urgencies } from "../../lib/queue-door.ts";
 import { SMALL_BODY, type Verdict } from "../channel/protocol.ts";
 import { ADDRESS_LIMIT } from "./drop-file.ts";
@@ -55,6 +56,8 @@ export interface Origin {
   readonly phrase: string;
   readonly key: string;
   readonly urgency: Urgency;
+  /** What each copy has in front of the message (lib/header-prefix.ts); "" nothing. */
+  readonly prefix: string;
 }
 
 export class Intake {
@@ -182,8 +185,9 @@ export class IncomingMessage {
     const trouble = options.refusing();
     if (trouble !== undefined) this.refuse("Z", trouble);
     else if (!(await this.intake.hasSpace())) this.refuse("Z", WRITE_ERROR);
-    const { key } = this.origin;
+    const { key, prefix } = this.origin;
     if (this.sender === undefined || key.length > KEY_LIMIT) this.refuse("D", BAD_ENVELOPE);
+    if (!isPrefixTemplate(prefix)) this.refuse("D", BAD_ENVELOPE);
     if (this.refusal) return { accepted: false, ...this.refusal };
     const message = await this.message(this.sender ?? "");
     if (message.body === null) options.failpoint.hit("spill-written");
@@ -211,6 +215,7 @@ export class IncomingMessage {
       envelope: envelope.bytes,
       envelopeBytes: envelope.sizeBytes,
       key: this.origin.key,
+      prefix: this.origin.prefix,
     };
   }
 

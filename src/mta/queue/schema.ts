@@ -66,4 +66,10 @@ CREATE TABLE submission (
 ) WITHOUT ROWID;
 `,
   },
+  {
+    number: 2,
+    sql: `
+ALTER TABLE message ADD COLUMN prefix TEXT NOT NULL DEFAULT ''; -- lib/header-prefix.ts
+`,
+  },
 ];

@@ -98,8 +98,8 @@ function classOf(message: StoredMessage): MessageClass {
 }
 
 function toRow(message: StoredMessage, cls: MessageClass): MessageRow {
-  const { id, born, uid, sender, size, bodyType, spilled } = message;
-  return { id, class: cls, born, uid, sender, size, bodyType, spilled };
+  const { id, born, uid, sender, size, bodyType, spilled, prefix } = message;
+  return { id, class: cls, born, uid, sender, size, bodyType, spilled, prefix };
 }
 
 interface Group {

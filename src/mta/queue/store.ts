@@ -25,12 +25,13 @@ export class Store {
     const p = (text: string) => db.prepare(text);
     this.sql = {
       insertMessage: p(`INSERT INTO message (id, state, class, born, uid, sender, size, body_type,
-        body_hash, spilled, envelope_spilled, envelope_bytes)
-        VALUES (?, 1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`),
+        body_hash, spilled, envelope_spilled, envelope_bytes, prefix)
+        VALUES (?, 1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`),
       insertBody: p("INSERT INTO body (message, bytes) VALUES (?, ?)"),
       insertEnvelope: p("INSERT INTO envelope (message, packed) VALUES (?, ?)"),
       envelope: p("SELECT packed FROM envelope WHERE message = ?").pluck(),
-      message: p(`SELECT id, state, class, born, uid, sender, size, body_type AS bodyType, spilled,
+      message:
+        p(`SELECT id, state, class, born, uid, sender, size, body_type AS bodyType, spilled, prefix,
         envelope_spilled AS envelopeSpilled, envelope_bytes AS envelopeBytes, cursor, expanded,
         jobs, failures FROM message WHERE id = ?`),
       advance: p(`UPDATE message SET state = ?, class = ?, cursor = ?, expanded = ?, jobs = jobs + ?
@@ -84,6 +85,7 @@ export class Store {
       m.body === null ? 1 : 0,
       m.envelope === null ? 1 : 0,
       m.envelopeBytes,
+      m.prefix,
     );
     if (m.body !== null) this.sql.insertBody.run(m.id, m.body);
     if (m.envelope !== null) this.sql.insertEnvelope.run(m.id, m.envelope);

@@ -4,7 +4,7 @@ import type { JobRow, LaneName, MessageRow, ReadKind, ReadRequest, ReadResults }
 
 const JOB = `id, message, site, class, next_at AS nextAt, tries, count, settled, ordinals,
   packed`;
-const MESSAGE = "id, class, born, uid, sender, size, body_type AS bodyType, spilled";
+const MESSAGE = "id, class, born, uid, sender, size, body_type AS bodyType, spilled, prefix";
 
 export class QueueView {
   private readonly db: Database;

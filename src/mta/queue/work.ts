@@ -25,6 +25,8 @@ export interface NewMessage {
   readonly envelopeBytes: number;
   /** Submission key, "" for none. */
   readonly key: string;
+  /** Template of the fields each copy has for itself, "" for none. */
+  readonly prefix: string;
 }
 
 /** What scheduling and delivering need to know of a message. */
@@ -37,6 +39,7 @@ export interface MessageRow {
   readonly size: number;
   readonly bodyType: number;
   readonly spilled: number;
+  readonly prefix: string;
 }
 
 /** Up to a slot of recipients of one message for one site. */

@@ -6,6 +6,7 @@
 import { expandVerp, verpTemplate } from "../../lib/address.ts";
 import type { DnsResolver } from "../../lib/dns.ts";
 import { TemporaryError } from "../../lib/errors.ts";
+import type { HeaderPrefix } from "../../lib/header-prefix.ts";
 import type { RemoteControls } from "./controls.ts";
 import { DestinationCache, type Found } from "./destination-cache.ts";
 import type { Destination, NoDestination, OwnAddressTest } from "./mx.ts";
@@ -34,6 +35,8 @@ export interface Work {
   readonly sender: string;
   /** Whether `sender` may be a VERP template, to be expanded per recipient. */
   readonly verp: boolean;
+  /** Each copy has these fields, filled for its original recipient, in front of the body. */
+  readonly prefix?: HeaderPrefix | undefined;
   readonly body: WireBody;
 }
 
@@ -179,6 +182,8 @@ export class Engine {
   ): Transaction[] {
     const verp = work.verp && verpTemplate(work.sender) !== undefined;
     const shared = verp ? undefined : wireAddress(work.sender);
+    /** Copies differ, so that none is shared by recipients. */
+    const each = verp || work.prefix !== undefined;
     const transactions: Transaction[] = [];
     for (const delivery of deliveries) {
       const sender = verp ? wireAddress(expandVerp(work.sender, delivery.original)) : shared;
@@ -189,8 +194,11 @@ export class Engine {
       }
       const one = { address, tag: delivery.tag, accepted: false, settled: false };
       const last = transactions[transactions.length - 1];
-      if (!verp && last && this.fits(last, sender, address)) last.addressees.push(one);
-      else transactions.push(new Transaction(job, sender, [one]));
+      if (!each && last && this.fits(last, sender, address)) last.addressees.push(one);
+      else {
+        const prefix = work.prefix?.fill(delivery.original);
+        transactions.push(new Transaction(job, sender, [one], prefix));
+      }
     }
     return transactions;
   }

@@ -3,7 +3,8 @@
  * `program host sender recipient` with the message as stdin and the report on descriptors 1 and 2.
  */
 import { spawn } from "node:child_process";
-import { closeSync, mkdtempSync, openSync, rmSync } from "node:fs";
+import { randomBytes } from "node:crypto";
+import { closeSync, createReadStream, mkdtempSync, openSync, rmSync } from "node:fs";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Environment } from "../../lib/program.ts";
@@ -48,21 +49,39 @@ export interface ExternalDelivery {
   readonly recipient: string;
   /** File that holds the message. */
   readonly path: string;
+  /** What this copy has in front of it, "" for nothing. */
+  readonly prefix: string;
   readonly env: Environment;
 }
 
+/** The message at its first byte; with a prefix that is a copy without a name. */
+async function openMessage(path: string, prefix: string): Promise<number> {
+  if (prefix === "") return openSync(path, "r");
+  const copy = `${path}.${randomBytes(8).toString("hex")}`;
+  async function* bytes(): AsyncIterable<Uint8Array> {
+    yield Buffer.from(prefix, "latin1");
+    yield* createReadStream(path);
+  }
+  try {
+    await writeFile(copy, bytes(), { mode: 0o600, flag: "wx" });
+    return openSync(copy, "r");
+  } finally {
+    rmSync(copy, { force: true });
+  }
+}
+
 /** Never rejects: what cannot be run is a temporary verdict. */
-export function runExternal(delivery: ExternalDelivery): Promise<MergedVerdict> {
-  const { program, host, sender, recipient, path, env } = delivery;
+export async function runExternal(delivery: ExternalDelivery): Promise<MergedVerdict> {
+  const { program, host, sender, recipient, path, prefix, env } = delivery;
+  const failed: MergedVerdict = { verdict: "Z", text: "Unable to run qmail-remote.\n" };
+  let fd: number;
+  try {
+    fd = await openMessage(path, prefix);
+  } catch {
+    return failed;
+  }
   return new Promise((resolve) => {
-    const unable = (): void => resolve({ verdict: "Z", text: "Unable to run qmail-remote.\n" });
-    let fd: number;
-    try {
-      fd = openSync(path, "r");
-    } catch {
-      unable();
-      return;
-    }
+    const unable = (): void => resolve(failed);
     try {
       const child = spawn(program, [host, sender, recipient], {
         stdio: [fd, "pipe", "pipe"],

@@ -270,13 +270,14 @@ export class MailDialogue {
     this.flightBytes += body.sizeBytes;
     this.started++;
     let commands = `${reset ? "RSET\r\n" : ""}MAIL FROM:<${transaction.sender.text}>`;
-    if (extensions.size) commands += ` SIZE=${body.sizeBytes}`;
+    if (extensions.size) commands += ` SIZE=${transaction.sizeBytes}`;
     if (extensions.eightBit && body.eightBit) commands += " BODY=8BITMIME";
     if (transaction.utf8) commands += " SMTPUTF8";
     commands += "\r\n";
     if (this.pipelining) {
       for (const one of transaction.addressees) commands += `RCPT TO:<${one.address.text}>\r\n`;
-      commands += plain ? `BDAT ${plain.length} LAST\r\n` : "DATA\r\n";
+      const { prefix } = transaction;
+      commands += plain ? `BDAT ${prefix.length + plain.length} LAST\r\n${prefix}` : "DATA\r\n";
     }
     this.blocked = plain === undefined;
     this.o.out.text(commands);
@@ -290,8 +291,10 @@ export class MailDialogue {
 
   /** After 354. With nobody accepted the data is empty: whatever it is answered, nobody gets it. */
   private sendBody(flight: Flight): void {
-    const { body } = flight.transaction.job;
+    const { transaction } = flight;
+    const { body } = transaction.job;
     flight.stage = "final";
+    if (flight.accepted > 0) this.o.out.text(transaction.prefix);
     if (flight.accepted === 0 || body.data) {
       flight.sent = true;
       this.blocked = false;

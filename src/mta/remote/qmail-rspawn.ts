@@ -5,6 +5,7 @@
  */
 
 import { expandVerp } from "../../lib/address.ts";
+import { HeaderPrefix } from "../../lib/header-prefix.ts";
 import type { Environment } from "../../lib/program.ts";
 import { REPORT_LIMIT, type Report } from "../channel/protocol.ts";
 import type { QueueMessage, RemoteRecipient } from "../channel/queue-messages.ts";
@@ -138,7 +139,9 @@ export class Rspawn {
     for (const one of hosts.get("") ?? []) settled(one.tag, noHost);
     hosts.delete("");
     const sites = [...hosts].map(([host, deliveries]) => ({ host, deliveries }));
-    this.options.engine.deliver({ sites, sender: slot.sender, verp: true, body }, settled);
+    const { sender } = slot;
+    const prefix = slot.prefix === "" ? undefined : new HeaderPrefix(slot.prefix, "\r\n");
+    this.options.engine.deliver({ sites, sender, verp: true, prefix, body }, settled);
   }
 
   /** One program after the other: a slot is one delivery's worth of load. */
@@ -153,6 +156,7 @@ export class Rspawn {
       });
       return;
     }
+    const prefix = slot.prefix === "" ? undefined : new HeaderPrefix(slot.prefix, "\n");
     for (const [at, recipient] of slot.recipients.entries()) {
       const host = hostOf(recipient.routed);
       const sender = expandVerp(slot.sender, recipient.original);
@@ -161,7 +165,15 @@ export class Rspawn {
         slot.first + at,
         unfit
           ? noHost
-          : await runExternal({ program, host, sender, recipient: recipient.routed, path, env }),
+          : await runExternal({
+              program,
+              host,
+              sender,
+              recipient: recipient.routed,
+              path,
+              prefix: prefix?.fill(recipient.original) ?? "",
+              env,
+            }),
       );
     }
   }

@@ -23,6 +23,7 @@ export class SendBuffer {
   }
 
   text(text: string): void {
+    if (text === "") return;
     if (this.length + text.length * 3 > this.buffer.length) {
       this.flush();
       if (text.length * 3 > this.buffer.length) {

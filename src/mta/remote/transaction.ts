@@ -28,15 +28,23 @@ export interface RemoteAddressee {
 export class Transaction {
   readonly job: Job;
   readonly sender: WireAddress;
+  /** Fields in front of the body, ASCII with CRLF; "" none. */
+  readonly prefix: string;
   /** Those not settled yet. */
   addressees: RemoteAddressee[];
   /** Tries lost with a connection that had carried nothing before. */
   lost = 0;
 
-  constructor(job: Job, sender: WireAddress, addressees: RemoteAddressee[]) {
+  constructor(job: Job, sender: WireAddress, addressees: RemoteAddressee[], prefix = "") {
     this.job = job;
     this.sender = sender;
+    this.prefix = prefix;
     this.addressees = addressees;
+  }
+
+  /** What SIZE= announces. */
+  get sizeBytes(): number {
+    return this.prefix.length + this.job.body.sizeBytes;
   }
 
   get utf8(): boolean {

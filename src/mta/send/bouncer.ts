@@ -96,7 +96,13 @@ export class Bouncer {
     plan: BouncePlan & { kind: "single" | "double" },
   ): Promise<void> {
     const { intake, queue, bodies, events, controls } = this.o;
-    const origin = { uid: this.o.uid, phrase: "for bounce", key: "", urgency: "reply" as const };
+    const origin = {
+      uid: this.o.uid,
+      phrase: "for bounce",
+      key: "",
+      urgency: "reply" as const,
+      prefix: "",
+    };
     const incoming = intake.open(origin);
     try {
       const head = {

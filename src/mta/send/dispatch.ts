@@ -4,6 +4,7 @@
  * At-least-once: what was out when a peer or we went away is tried again. Nothing starts while a
  * mark cannot be committed, the log is stalled, or the peer does not take more.
  */
+import { HeaderPrefix } from "../../lib/header-prefix.ts";
 import { type Report, SMALL_BODY, type Verdict } from "../channel/protocol.ts";
 import type { Failpoint } from "../queue/failpoint.ts";
 import type { QueueStore } from "../queue/queue.ts";
@@ -70,6 +71,10 @@ export interface DispatchOptions {
   ended(end: MessageEnd): void;
   /** The address to show in a bounce, as its sender knew it. */
   unroute(address: string): string;
+}
+
+function prefixFor(message: MessageRow, recipient: string): string {
+  return message.prefix === "" ? "" : new HeaderPrefix(message.prefix, "\n").fill(recipient);
 }
 
 export class Dispatch {
@@ -238,6 +243,7 @@ export class Dispatch {
         sizeBytes: message.size,
         bodyType: bodyTypes[message.bodyType] ?? "8bit",
         sender: message.sender,
+        prefix: message.prefix,
         first: slot.first,
         recipients: slot.jobs.map((job, at) => {
           const index = slot.indexes[at] as number;
@@ -271,6 +277,8 @@ export class Dispatch {
       deliveryKey: job.deliveryKey(index),
       original: job.originals[index] as string,
       recipient: job.routed[index] as string,
+      // Filled here: its secret is for nobody who only receives a copy.
+      prefix: prefixFor(message, job.originals[index] as string),
     });
     this.o.failpoint.hit("deliver-sent");
   }

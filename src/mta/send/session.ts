@@ -5,7 +5,6 @@
  */
 
 import type { Socket } from "node:net";
-import type { Urgency } from "../../lib/queue-door.ts";
 import { Channel } from "../channel/channel.ts";
 import { CREDIT_WINDOW, PROTOCOL_VERSION } from "../channel/protocol.ts";
 import { type QueueMessage, readQueue, writeQueue } from "../channel/queue-messages.ts";
@@ -111,7 +110,7 @@ export class Session {
   private received(m: QueueMessage, standing: Standing): void {
     switch (m.type) {
       case "open":
-        this.open(m.session, m.key, m.urgency, standing);
+        this.open(m, standing);
         return;
       case "body":
         this.give(m.session, m.bytes.length, (message) => message.addBody(Buffer.from(m.bytes)));
@@ -156,15 +155,16 @@ export class Session {
     }
   }
 
-  private open(session: number, key: string, asked: Urgency, standing: Standing): void {
+  private open(opening: QueueMessage & { type: "open" }, standing: Standing): void {
+    const { session, key, prefix } = opening;
     if (this.submissions.has(session) || this.submissions.size >= SESSIONS_PER_CLIENT) {
       this.violation();
       return;
     }
     const phrase = this.context.phrase(standing);
     // A stranger on the wire does not choose: what smtpd hands in is ordinary mail.
-    const urgency = standing.role === "smtpd" ? "normal" : asked;
-    const message = this.context.intake.open({ uid: standing.uid, phrase, key, urgency });
+    const urgency = standing.role === "smtpd" ? "normal" : opening.urgency;
+    const message = this.context.intake.open({ uid: standing.uid, phrase, key, urgency, prefix });
     this.submissions.set(session, { message, window: CREDIT_WINDOW, owed: 0, committing: false });
   }
 

@@ -51,6 +51,7 @@ async function inject(
       flush: async () => {},
     },
     queue: {
+      carriesPrefix: false,
       open(options): Submission {
         const mail: Queued = { message: "", sender: "none", recipients: [] };
         keys.push(options?.key);

@@ -135,6 +135,7 @@ export class LspawnRig {
     body: string | Buffer = "Subject: x\n\nhi\n",
     sender = "s@x.example",
     key?: string,
+    prefix = "",
   ): number {
     const delivery = this.next++;
     const message = 1000 + delivery;
@@ -150,6 +151,7 @@ export class LspawnRig {
       deliveryKey: key ?? `${message}.1`,
       original: recipient,
       recipient,
+      prefix,
     });
     return delivery;
   }

@@ -82,6 +82,21 @@ test("a large body goes through a file and arrives whole everywhere", async () =
   expect(rig.mails[0]?.body.toString() === forwarded).toBe(true);
 });
 
+test.each([100, 200_000])(
+  "a copy with fields of its own is the same for every instruction, body of %i bytes",
+  async (size) => {
+    const home = await startJoe({ ".qmail-p": "./Maildir/\n|cat > seen\n&ann@other.example\n" });
+    const body = `Subject: x\n\n${"line\n".repeat(size / 5)}`;
+    const prefix = "X-For: joe=test.example\n";
+    const sent = rig.deliver("joe-p@test.example", body, "s@x.example", undefined, prefix);
+    expect((await rig.report(sent)).text).toBe("did 1+1+1\nqp 1\n");
+    const copy = `${prefix}${body}`;
+    expect(readFileSync(join(home, "seen"), "utf8") === copy).toBe(true);
+    expect(newMail(home)[0]?.endsWith(`\nDelivered-To: joe-p@test.example\n${copy}`)).toBe(true);
+    expect(rig.mails[0]?.body.toString().endsWith(`\n${copy}`)).toBe(true);
+  },
+);
+
 test("a program line of ours runs in process, with keys that make a re-run harmless", async () => {
   await startJoe({ ".qmail-f": '|forward "ann@other.example" || exit 1\n|exit 111\n' });
   expect(await rig.outcome("joe-f@test.example", "Subject: x\n\nhi\n", "s@x.example", "77.1")).toBe(

@@ -88,6 +88,7 @@ function submit(local: string, uid = 1): number {
     local,
     host: "h",
     user,
+    prefix: "",
     asCommand: false,
   });
   return delivery;

@@ -16,6 +16,7 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
+import { recipientMark } from "../../../src/lib/header-prefix.ts";
 import { DropWriter } from "../../../src/mta/queue/drop-file.ts";
 import { DropReader } from "../../../src/mta/queue/drop-reader.ts";
 import { Failpoint } from "../../../src/mta/queue/failpoint.ts";
@@ -64,6 +65,18 @@ beforeEach(() => {
   });
 });
 afterEach(() => rmSync(home, { recursive: true, force: true }));
+
+test("a prefix comes through the drop directory with its message", async () => {
+  const prefix = `X-For: ${recipientMark}\n`;
+  const writer = new DropWriter({ home, pid: 42, key: "7.1/0/post", urgency: "bulk", prefix });
+  writer.put("Subject: x\n\nhi\n");
+  writer.from("a@b");
+  writer.to("c@d");
+  writer.commit();
+  await reader.scan();
+  expect(accepted[0]).toMatchObject({ prefix, key: "7.1/0/post", class: 2, sender: "a@b" });
+  expect(removed).toEqual([]);
+});
 
 function write(body: string, from: string, to: string[], key = ""): string {
   const writer = new DropWriter({ home, pid: 42, key, urgency: to.length > 2 ? "bulk" : "reply" });

@@ -45,7 +45,14 @@ function mail(id: number, to: readonly string[], key = "", uid = 7): NewMessage 
   const envelope = Buffer.from(to.map((one) => `${one}\0`).join(""));
   const body = Buffer.from("x\n");
   const sizes = { sizeBytes: body.length, envelopeBytes: envelope.length };
-  const fixed = { class: 1 as const, born: 1000, sender: "a@b", bodyType: 1, hash: null };
+  const fixed = {
+    class: 1 as const,
+    born: 1000,
+    sender: "a@b",
+    bodyType: 1,
+    hash: null,
+    prefix: "",
+  };
   return { id, uid, key, body, envelope, ...sizes, ...fixed };
 }
 

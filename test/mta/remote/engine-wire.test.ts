@@ -4,6 +4,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { createSecureContext } from "node:tls";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { recipientMark } from "../../../src/lib/header-prefix.ts";
 import { collectBody } from "../../../src/mta/remote/wire-body.ts";
 import { deliver, EngineKit, letters, many } from "../../support/remote-engine.ts";
 import { usualExtensions } from "../../support/smtp-sink.ts";
@@ -54,6 +55,38 @@ describe("SmtpConnection", () => {
     const outcomes = await deliver(kit.start(sink.port), { to: many(8) });
     expect(letters(outcomes)).toBe("KKKKKKKK");
     expect(sink.messages.map((m) => m.recipients.length)).toEqual([3, 3, 2]);
+  });
+
+  it.each([
+    ["DATA, pipelined", usualExtensions, "Subject: x\n\n.hello\n"],
+    ["DATA, one by one", ["SIZE"], "Subject: x\n\n.hello\n"],
+    ["BDAT", [...usualExtensions, "CHUNKING"], "Subject: x\n\n.hello\n"],
+    ["DATA, a large body", usualExtensions, `Subject: x\n\n${"line\n".repeat(40_000)}`],
+  ])("puts what is for one recipient in front of each copy: %s", async (_how, extensions, text) => {
+    const sink = await kit.sink({ extensions });
+    const body = await collectBody(
+      (async function* () {
+        yield Buffer.from(text);
+      })(),
+      kit.directory,
+      65536,
+    );
+    const outcomes = await deliver(kit.start(sink.port), {
+      to: ["ann@h", "550b@h", "eve\r\nX: y@h", "bob@h"],
+      prefix: `X-For: ${recipientMark}\n`,
+      body,
+    });
+    expect(letters(outcomes)).toBe("KDDK");
+    expect(sink.messages.map((m) => [m.recipients, m.text])).toEqual([
+      [["ann@h"], `X-For: ann=h\n${text}`],
+      [["bob@h"], `X-For: bob=h\n${text}`],
+    ]);
+    for (const { parameters, wire } of sink.messages) {
+      if (extensions.includes("CHUNKING")) continue; // without the doubled dot
+      const size = Number(/SIZE=(\d+)/.exec(parameters)?.[1]);
+      expect(Math.abs(size - wire.length)).toBeLessThanOrEqual(3);
+    }
+    expect(sink.violations).toEqual([]);
   });
 
   it("announces SIZE, BODY and SMTPUTF8 when they apply and are offered", async () => {

@@ -8,6 +8,7 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { recipientMark } from "../../../src/lib/header-prefix.ts";
 import { QueueEnd } from "../../support/queue-end.ts";
 import { type SinkOptions, SmtpSink } from "../../support/smtp-sink.ts";
 
@@ -59,6 +60,17 @@ describe("qmail-rspawn", () => {
     expect(queue.fetches).toEqual([]);
   });
 
+  it("fills the prefix of a message for each recipient, as the submitter named it", async () => {
+    await begin();
+    queue.small(7, Buffer.from("Subject: x\n\nhello\n"));
+    queue.slot(7, 1, "a@me.example", recipients(2), `X-For: ${recipientMark}\n`);
+    await queue.until(allOf(1, 2));
+    expect(sink.messages.map((m) => m.text)).toEqual([
+      "X-For: r0=h.example\nSubject: x\n\nhello\n",
+      "X-For: r1=h.example\nSubject: x\n\nhello\n",
+    ]);
+  });
+
   it("reports recipients that end together in one frame", async () => {
     await begin();
     queue.small(7, Buffer.from("x\n"));
@@ -77,6 +89,7 @@ describe("qmail-rspawn", () => {
       sizeBytes: 2,
       bodyType: "7bit",
       sender: "l-@me.example-@[]",
+      prefix: "",
       first: 1,
       recipients: [{ original: "a%b@hack.example", routed: "a@b" }],
     });
@@ -218,6 +231,11 @@ printf 'r\\0Ksent\\0'
     expect(ran).toContain("h.example l-b=h.example@me.example b@h.example\nsmall\n");
     expect(ran.endsWith(`h.example  c@h.example\n${`${"x".repeat(99)}\n`.repeat(1000)}`)).toBe(
       true,
+    );
+    queue.slot(1, 5, "", ["d@h.example"], `X-For: ${recipientMark}\n`);
+    await queue.until(allOf(5, 1));
+    expect(readFileSync(join(queue.home, "ran"), "utf8")).toMatch(
+      /\nh\.example {2}d@h\.example\nX-For: d=h\.example\nsmall\n$/,
     );
     expect(existsSync(program)).toBe(true);
   });

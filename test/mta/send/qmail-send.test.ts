@@ -3,6 +3,7 @@ import { execFileSync } from "node:child_process";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, expect, test } from "vitest";
+import { cookieMark, recipientMark } from "../../../src/lib/header-prefix.ts";
 import { openDatabase } from "../../../src/lib/sqlite.ts";
 import { DropWriter } from "../../../src/mta/queue/drop-file.ts";
 import {
@@ -263,7 +264,7 @@ test("qmail-send rereads locals and virtualdomains", async () => {
 test("qmail-send closes a client that sends more than its credit", async () => {
   const send = await start();
   const smtpd = await send.peer("smtpd", 77, "intake");
-  smtpd.channel.send({ type: "open", session: 1, key: "", urgency: "normal" });
+  smtpd.channel.send({ type: "open", session: 1, key: "", urgency: "normal", prefix: "" });
   const bytes = Buffer.alloc(1_000_000);
   smtpd.channel.send({ type: "body", session: 1, bytes });
   await eventually(() => smtpd.closed, "close");
@@ -278,4 +279,40 @@ test("qmail-send names a newer queue and touches nothing", async () => {
   const send = new QmailSendProcess(home);
   expect(await send.exited).toBe(111);
   expect(send.log).toMatch(/^alert: cannot start: .*queue\.db was written by a newer version.*\n$/);
+});
+
+test("a prefix stays with its message: filled for local copies, over a restart, absent from the bounce", async () => {
+  const send = await start({}, {});
+  const prefix = `X-For: ${cookieMark(Buffer.from("s"))}-${recipientMark}\n`;
+  const worker = await send.peer("worker", 77);
+  const first = await send.peer("remote");
+  const from = "l-return-1-@local.test-@[]";
+  const to = ["ann@local.test", "bob@far.test"];
+  await worker.submit({ from, to, body: "Subject: hi\n\nhello\n", prefix });
+  await eventually(() => first.work.length === 1, "remote work");
+  expect(first.work[0]?.prefix).toBe(prefix);
+  await send.kill();
+  const again = await restart(send.home);
+  const local = await again.peer("local");
+  const remote = await again.peer("remote");
+  local.deliver = () => "K";
+  remote.deliver = () => "D";
+  await again.line(/end msg 1\n/);
+  expect(remote.work[0]?.prefix).toBe(prefix);
+  expect(local.work[0]?.prefix).toMatch(/^X-For: [a-p]{20}-ann=local\.test\n$/);
+  expect((await again.ask("qread")).code).toBe(0);
+  await eventually(() => local.work.length === 2, "the bounce");
+  const bounce = local.work[1] as (typeof local.work)[0];
+  expect([bounce.recipient, bounce.prefix]).toEqual(["l-return-1-@local.test", ""]);
+  local.channel.send({ type: "fetch", message: bounce.message, token: bounce.token });
+  await eventually(() => local.body(bounce.message).includes("hello"), "its body");
+  expect(local.body(bounce.message)).not.toContain("X-For");
+});
+
+test("qmail-send takes no prefix that is no header", async () => {
+  const send = await start();
+  const worker = await send.peer("worker", 77);
+  const mail = { from: "a@b", to: ["ann@local.test"], body: "\nx\n" };
+  const answer = await worker.submit({ ...mail, prefix: "X: y\n\nnot this\n" });
+  expect(answer).toMatchObject({ type: "refused", verdict: "D" });
 });

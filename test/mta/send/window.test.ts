@@ -30,6 +30,7 @@ function add(window: Window, site: string, cls: MessageClass = 1): void {
     size: 1,
     bodyType: 0,
     spilled: 0,
+    prefix: "",
   };
   const packed = packRecipients(["a@b"], ["a@b"]);
   const job = { id: message, message, site, class: cls, nextAt: born, tries: 0, count: 1 };

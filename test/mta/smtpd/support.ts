@@ -44,6 +44,7 @@ export interface Recorded {
 
 /** Keeps what was committed; `verdict` may throw instead. */
 export class RecorderQueue implements QueueDoor {
+  readonly carriesPrefix = false;
   readonly mails: Recorded[] = [];
   aborted = 0;
   opened = 0;

@@ -101,6 +101,7 @@ export class FakeSite {
         this.err += text;
       }),
       queue: {
+        carriesPrefix: false,
         open: () => {
           throw new Error("no queue here");
         },
