@@ -1,100 +1,113 @@
 /**
- * An SMTP sink of our own for what smtp-sink cannot do: STARTTLS, and peers that close after a number
- * of messages. Keeps nothing. A process of its own, so that its CPU time can be told from ours:
- *
- *   node bench/sink.mjs [--tls] [--messages N]      prints its port
+ * A receiving SMTP server for what smtp-sink cannot do, in a process of its own: node bench/sink.mjs PORT JSON.
+ * Options: closeAfter (messages on a connection), delayMs (before the reply to the message), mute (takes the
+ * connection, says nothing), tls ({ key, cert }), watch (text in an address whose arrivals are told).
+ * Tells the parent { at, recipient } of what is watched, and { first } after a "mark"; see sinks.mjs.
+ * It checks nothing: what is right on the wire is for the tests.
  */
-import { spawn, spawnSync } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { createServer } from "node:net";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { createSecureContext, TLSSocket } from "node:tls";
-import { fileURLToPath } from "node:url";
-import { parseArgs } from "node:util";
 
-/** Start one; `stop()` ends it. */
-export async function startOwnSink(args = []) {
-  const child = spawn("node", [fileURLToPath(import.meta.url), ...args], {
-    stdio: ["ignore", "pipe", "inherit"],
-  });
-  const port = await new Promise((resolve) => child.stdout.once("data", (text) => resolve(+text)));
-  return { port, pid: child.pid, stop: () => child.kill("SIGTERM") };
-}
+const [port, json] = process.argv.slice(2);
+const options = JSON.parse(json);
+const context = options.tls && createSecureContext(options.tls);
+const end = Buffer.from("\r\n.\r\n");
+const now = () => Number(process.hrtime.bigint()) / 1e6;
+let marked = false;
+let taken = 0;
+process.on("message", (message) => {
+  if (message === "mark") marked = true;
+  if (message === "count") process.send({ taken });
+});
 
-function certificate() {
-  const dir = mkdtempSync(join(tmpdir(), "bench-tls-"));
-  const [key, cert] = [join(dir, "key"), join(dir, "cert")];
-  const made = spawnSync("openssl", [
-    ..."req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2".split(" "),
-    ...["-subj", "/CN=sink.test", "-keyout", key, "-out", cert],
-  ]);
-  if (made.status !== 0) throw new Error(String(made.stderr));
-  const pem = { key: readFileSync(key), cert: readFileSync(cert) };
-  rmSync(dir, { recursive: true });
-  return pem;
-}
-
-const END = Buffer.from("\r\n.\r\n");
-const replies = { MAIL: "250 ok\r\n", RCPT: "250 ok\r\n", DATA: "354 go\r\n", RSET: "250 ok\r\n" };
-
-/** One conversation on a plain or secured socket. */
-function serve(socket, options, hello) {
-  let pending;
+function serve(socket) {
+  let rest = Buffer.alloc(0);
   let inData = false;
   let messages = 0;
-  socket.on("error", () => {});
-  socket.on("data", (chunk) => {
-    let data = pending ? Buffer.concat([pending, chunk]) : chunk;
-    pending = undefined;
+  let secured = false;
+  let watched;
+  const hello = () =>
+    `250-sink.test\r\n${context && !secured ? "250-STARTTLS\r\n" : ""}250-PIPELINING\r\n250 8BITMIME\r\n`;
+  const message = () => {
+    const at = now();
+    taken++;
+    if (marked) process.send({ first: at });
+    marked = false;
+    if (watched) process.send({ at, recipient: watched });
+    watched = undefined;
+    return "250 2.0.0 accepted\r\n";
+  };
+  const command = (line) => {
+    switch (line.slice(0, 4).toUpperCase()) {
+      case "EHLO":
+        return hello();
+      case "RCPT":
+        if (options.watch && line.includes(options.watch)) watched = line;
+        return "250 2.1.5 ok\r\n";
+      case "DATA":
+        inData = true;
+        return "354 go on\r\n";
+      case "STAR":
+        return "220 go on\r\n";
+      case "QUIT":
+        return "221 bye\r\n";
+      default:
+        return "250 ok\r\n";
+    }
+  };
+  const read = (stream, chunk) => {
+    let at = 0;
     let out = "";
-    while (data.length > 0) {
+    let closing = false;
+    let data = rest.length > 0 ? Buffer.concat([rest, chunk]) : chunk;
+    while (!closing) {
+      const stop = inData ? data.indexOf(end, at) : data.indexOf("\r\n", at);
+      if (stop < 0) break;
       if (inData) {
-        const end = data.indexOf(END);
-        if (end < 0) break;
-        data = data.subarray(end + END.length);
+        at = stop + end.length;
         inData = false;
-        out += "250 taken\r\n";
-        if (++messages === options.messages) {
-          socket.end(out);
+        if (options.delayMs) {
+          // One message at a time is enough of a slow site.
+          const later = message();
+          setTimeout(() => stream.writable && stream.write(later), options.delayMs);
+          continue;
+        }
+        out += message();
+        closing = ++messages === options.closeAfter;
+      } else {
+        const line = data.latin1Slice(at, stop);
+        at = stop + 2;
+        out += command(line);
+        closing = /^quit/i.test(line);
+        if (/^starttls/i.test(line)) {
+          stream.write(out);
+          secure(stream);
           return;
         }
-        continue;
       }
-      const end = data.indexOf(10);
-      if (end < 0) break;
-      const verb = data.latin1Slice(0, 4).toUpperCase();
-      data = data.subarray(end + 1);
-      inData = verb === "DATA";
-      if (verb === "STAR") {
-        socket.removeAllListeners("data");
-        socket.write("220 go\r\n");
-        const secure = new TLSSocket(socket, { isServer: true, secureContext: options.context });
-        serve(secure, options, hello.replace("250-STARTTLS\r\n", ""));
-        return;
-      }
-      if (verb === "QUIT") {
-        socket.end(`${out}221 bye\r\n`);
-        return;
-      }
-      out += verb === "EHLO" ? hello : (replies[verb] ?? "502 what\r\n");
     }
-    if (data.length > 0) pending = data;
-    if (out) socket.write(out);
-  });
+    data = data.subarray(at);
+    // In a long body only its end may matter.
+    rest = Buffer.from(inData && data.length > 4 ? data.subarray(-4) : data);
+    if (out !== "") closing ? stream.end(out) : stream.write(out);
+  };
+  const secure = (plain) => {
+    secured = true;
+    rest = Buffer.alloc(0);
+    plain.removeAllListeners("data");
+    const stream = new TLSSocket(plain, { isServer: true, secureContext: context });
+    listen(stream);
+  };
+  const listen = (stream) => {
+    stream.on("error", () => stream.destroy());
+    stream.on("data", (chunk) => read(stream, chunk));
+  };
+  socket.setNoDelay(true);
+  listen(socket);
+  if (!options.mute) socket.write("220 sink.test ESMTP\r\n");
 }
 
-if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  const { values } = parseArgs({
-    options: { tls: { type: "boolean" }, messages: { type: "string", default: "0" } },
-  });
-  const options = { messages: Number(values.messages), context: undefined };
-  if (values.tls) options.context = createSecureContext(certificate());
-  const offers = `250-sink\r\n250-PIPELINING\r\n${values.tls ? "250-STARTTLS\r\n" : ""}250 8BITMIME\r\n`;
-  createServer({ noDelay: true }, (socket) => {
-    socket.write("220 sink\r\n");
-    serve(socket, options, offers);
-  }).listen({ port: 0, host: "127.0.0.1", backlog: 1024 }, function () {
-    console.log(this.address().port);
-  });
-}
+createServer(serve).listen({ port: Number(port), host: "127.0.0.1", backlog: 1024 }, () =>
+  process.send("up"),
+);
+process.on("disconnect", () => process.exit());

@@ -4,24 +4,25 @@ import {
   chmodSync,
   chownSync,
   closeSync,
-  existsSync,
   mkdirSync,
   mkdtempSync,
   openSync,
-  readdirSync,
-  readFileSync,
-  readSync,
   rmSync,
   writeFileSync,
 } from "node:fs";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { Log } from "./log.mjs";
+import { ProcessTree, sleep } from "./measure.mjs";
+import { freePort, post } from "./smtp.mjs";
 
 export const root = join(dirname(fileURLToPath(import.meta.url)), "..");
 const nobody = 65534;
 const isRoot = process.getuid() === 0;
+/** What qmail-send writes when a remote recipient has taken a copy, and a Maildir one. */
+export const taken = ": success: 127.0.0.1_accepted";
+export const filed = ": success: did_1+0+0";
 
 /**
  * A new directory among inodes of its own. ext4 does not give a deleted inode away again for some
@@ -38,100 +39,24 @@ export function freshDirectory(prefix) {
   return directory;
 }
 
-/** A port nobody listens on right now. */
-export async function freePort() {
-  const server = createServer();
-  await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const { port } = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  return port;
-}
-
-/** Where Debian's smtp-source and smtp-sink are: POSTFIX_BIN, an unpacked package, or PATH. */
-export function postfixTool(name) {
-  const places = [process.env.POSTFIX_BIN, "/tmp/postfix/usr/sbin", "/usr/sbin"].filter(Boolean);
-  for (const place of places) {
-    const path = join(place, name);
-    if (!existsSync(path)) continue;
-    const libraries = join(place, "..", "lib", "postfix");
-    return { path, env: { ...process.env, LD_LIBRARY_PATH: libraries } };
-  }
-  return undefined;
-}
-
-/** smtp-sink on a free port; `stop()` ends it. */
-export async function startSink(options = []) {
-  const tool = postfixTool("smtp-sink");
-  if (!tool)
-    throw new Error("smtp-sink not found: unpack Debian's postfix package and set POSTFIX_BIN");
-  const port = await freePort();
-  const user = isRoot ? ["-u", "nobody"] : [];
-  const child = spawn(tool.path, [...user, ...options, `127.0.0.1:${port}`, "1024"], {
-    env: tool.env,
-    stdio: ["ignore", "ignore", "inherit"],
-  });
-  await new Promise((resolve) => setTimeout(resolve, 300));
-  return { port, pid: child.pid, stop: () => child.kill("SIGTERM") };
-}
-
-/** CPU seconds a process has used so far, user and system. */
-export function cpuSeconds(pid) {
-  const fields = readFileSync(`/proc/${pid}/stat`, "latin1")
-    .replace(/^.*\) /, "")
-    .split(" ");
-  return (Number(fields[11]) + Number(fields[12])) / 100;
-}
-
-export function memoryMegabytes(pid) {
-  const match = /VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, "latin1"));
-  return match ? Math.round(Number(match[1]) / 1024) : 0;
-}
-
-/** The server's processes by entry name: `qmail-send` → pid. */
-export function processes(startPid) {
-  const found = { "qmail-start": startPid };
-  const parents = new Set([String(startPid)]);
-  for (let round = 0; round < 3; round++) {
-    for (const pid of readdirSync("/proc").filter((name) => /^\d+$/.test(name))) {
-      try {
-        const parent = readFileSync(`/proc/${pid}/stat`, "latin1")
-          .replace(/^.*\) /, "")
-          .split(" ")[1];
-        if (!parents.has(parent)) continue;
-        const entry = /([a-z-]+)\.entry\.js/.exec(readFileSync(`/proc/${pid}/cmdline`, "latin1"));
-        if (entry) {
-          found[entry[1] === "worker" ? `worker ${pid}` : entry[1]] = Number(pid);
-          parents.add(pid);
-        }
-      } catch {
-        // It ended while we looked.
-      }
-    }
-  }
-  return found;
-}
-
 export class Site {
-  constructor(control = {}) {
+  /** `control` = control files over the usual ones; `assign` = lines in front of those of users/assign. */
+  constructor(control = {}, assign = "") {
     this.base = freshDirectory("site-");
     this.home = join(this.base, "home");
     this.lists = join(this.base, "lists");
     this.mail = join(this.base, "mail");
     for (const dir of [this.home, this.lists, join(this.home, "control"), join(this.home, "users")])
       mkdirSync(dir);
-    spawnSync("mkdir", [
-      "-p",
-      join(this.mail, "Maildir", "tmp"),
-      join(this.mail, "Maildir", "new"),
-      join(this.mail, "Maildir", "cur"),
-    ]);
+    for (const dir of ["tmp", "new", "cur"])
+      mkdirSync(join(this.mail, "Maildir", dir), { recursive: true });
     writeFileSync(join(this.mail, ".qmail-default"), "./Maildir/\n");
     const uid = isRoot ? nobody : process.getuid();
     const gid = isRoot ? nobody : process.getgid();
     const files = {
       me: "bench.test",
       locals: "bench.test",
-      rcpthosts: "bench.test\nlocal.test",
+      rcpthosts: "bench.test\nlocal.test\nremote.test",
       virtualdomains: "local.test:mail",
       concurrencyincoming: "200",
       ...control,
@@ -140,119 +65,91 @@ export class Site {
       writeFileSync(join(this.home, "control", name), `${text}\n`);
     writeFileSync(
       join(this.home, "users", "assign"),
-      `+mail-:alias:${uid}:${gid}:${this.mail}:-::\n+:alias:${uid}:${gid}:${this.lists}:-::\n.\n`,
+      `${assign}+mail-:alias:${uid}:${gid}:${this.mail}:-::\n+:alias:${uid}:${gid}:${this.lists}:-::\n.\n`,
     );
     if (isRoot) spawnSync("chown", ["-R", `${uid}:${gid}`, this.base]);
     this.uid = uid;
     this.env = { ...process.env, QMAILHOME: this.home };
   }
 
+  /** Run a command of ours; throws unless it exits 0. */
   command(name, args, options = {}) {
-    return spawnSync(join(root, "bin", name), args, { env: this.env, ...options });
+    const run = spawnSync(join(root, "bin", name), args, {
+      env: this.env,
+      maxBuffer: 1 << 28,
+      ...options,
+    });
+    if (run.status !== 0) throw new Error(`${name}: exit ${run.status}: ${run.stderr}`);
+    return run;
   }
 
-  /** Start the server; lines of its log go to `listeners`. */
+  /** Start the server and wait until it is up; resolves with how long that took, in ms. */
   async start() {
     this.port = await freePort();
     const env = { ...this.env, SMTP_LISTEN: `127.0.0.1:${this.port}` };
-    if (process.env.PROFILE) env.EZQMAIL_PROFILE = profileDirectory(this.uid);
+    this.profile = process.env.PROFILE && profileDirectory(this.uid);
+    if (this.profile) env.EZQMAIL_PROFILE = this.profile;
     const setup = spawnSync("node", [join(root, "dist/main.js"), "qmail-setup"], {
       env,
       encoding: "utf8",
     });
     if (setup.status !== 0) throw new Error(`qmail-setup: ${setup.stdout}${setup.stderr}`);
-    // The log goes to a file that is looked at now and then: a reader in a pipe would cost CPU and
-    // make the figures worse than they are.
-    const log = join(this.base, "log");
-    const fd = openSync(log, "a");
+    const path = join(this.base, "log");
+    const fd = openSync(path, "a");
+    this.log = new Log(path);
+    const up = this.log.occurrences("status: local 0/", 1, 60_000);
+    const began = performance.now();
     this.child = spawn("node", [join(root, "dist/main.js"), "qmail-start"], {
       env,
       stdio: ["ignore", fd, fd],
     });
     closeSync(fd);
-    this.listeners = new Set();
-    this.recent = [];
-    this.follow(log);
-    await this.until((line) => /^status: local 0\//.test(line) || /is up/.test(line), 20_000);
+    this.tree = new ProcessTree(this.child.pid);
+    await up;
+    return performance.now() - began;
   }
 
-  /** Hand what is appended to the log to the listeners, whole lines only. */
-  follow(path) {
-    const fd = openSync(path, "r");
-    const chunk = Buffer.allocUnsafe(1 << 20);
-    let rest = "";
-    const look = () => {
-      for (let size = readSync(fd, chunk); size > 0; size = readSync(fd, chunk)) {
-        const text = rest + chunk.latin1Slice(0, size);
-        const end = text.lastIndexOf("\n") + 1;
-        rest = text.slice(end);
-        const whole = text.slice(0, end);
-        for (const count of this.counters) count(whole);
-        if (this.listeners.size === 0) continue;
-        for (const line of whole.split("\n")) {
-          this.recent.push(line);
-          if (this.recent.length > 30) this.recent.shift();
-          for (const listener of this.listeners) listener(line);
-        }
-      }
-    };
-    this.counters = new Set();
-    this.timer = setInterval(look, 2);
-    this.closeLog = () => {
-      clearInterval(this.timer);
-      closeSync(fd);
-    };
+  /** A list NAME@bench.test with these subscribers; ms that adding them took. */
+  list(name, subscribers) {
+    const dir = join(this.lists, name);
+    this.command("ezmlm-make", [dir, join(this.lists, `.qmail-${name}`), name, "bench.test"]);
+    if (subscribers.length === 0) return 0;
+    const began = performance.now();
+    this.command("ezmlm-sub", [dir], { input: `${subscribers.join("\n")}\n` });
+    return performance.now() - began;
   }
 
-  /** Resolves with the times of the first and the last of `wanted` occurrences of `text` in the log. */
-  occurrences(text, wanted, limitMs = 600_000) {
-    return new Promise((resolve, reject) => {
-      let seen = 0;
-      let first = 0;
-      const timer = setTimeout(() => {
-        this.counters.delete(count);
-        reject(new Error(`${seen} of ${wanted} "${text}" within ${limitMs} ms`));
-      }, limitMs);
-      const count = (lines) => {
-        for (let at = lines.indexOf(text); at >= 0; at = lines.indexOf(text, at + text.length))
-          seen++;
-        if (seen > 0) first ||= performance.now();
-        if (seen < wanted) return;
-        clearTimeout(timer);
-        this.counters.delete(count);
-        resolve({ first, last: performance.now() });
-      };
-      this.counters.add(count);
-    });
+  /** One post to a list of one: processes are started, code is loaded, a connection is open. */
+  async warmUp() {
+    this.list("warm", ["one@site0.example"]);
+    const done = this.log.occurrences(taken);
+    await post(this.port, "ann@elsewhere.example", "warm@bench.test");
+    await done;
+    await sleep(300);
   }
 
-  /** Resolves with the time (ms, monotonic) at which a log line matched. */
-  until(matches, limitMs = 600_000) {
-    return new Promise((resolve, reject) => {
-      const timer = setTimeout(() => {
-        this.listeners.delete(look);
-        reject(new Error(`nothing within ${limitMs} ms; last lines:\n${this.recent.join("\n")}`));
-      }, limitMs);
-      const look = (line) => {
-        if (!matches(line)) return;
-        clearTimeout(timer);
-        this.listeners.delete(look);
-        resolve(performance.now());
-      };
-      this.listeners.add(look);
-    });
-  }
-
-  async stop() {
+  /** End the server, keep the files. */
+  async halt() {
     if (this.child && this.child.exitCode === null) {
+      if (this.profile)
+        writeFileSync(join(this.profile, "cpu.json"), JSON.stringify(this.tree.cpuSplit()));
       const gone = new Promise((resolve) => this.child.once("exit", resolve));
       this.child.kill("SIGTERM");
       await gone;
     }
-    this.closeLog?.();
+    this.log?.close();
+    this.log = undefined;
+  }
+
+  async stop() {
+    await this.halt();
     rmSync(this.base, { recursive: true, force: true });
   }
 }
+
+/** member0@site0.example …: subscribers spread over that many sites. */
+export const members = (count, sites = 500) =>
+  Array.from({ length: count }, (_, n) => `member${n}@site${n % sites}.example`);
 
 let profiles = 0;
 /** With PROFILE=DIR each run leaves its CPU profiles in a directory of its own below DIR. */

@@ -1,0 +1,41 @@
+import { readdirSync } from "node:fs";
+import { join } from "node:path";
+import { sleep } from "../measure.mjs";
+import { sent } from "../postfix.mjs";
+import { filed } from "../site.mjs";
+import { generate } from "../smtp.mjs";
+
+export const what = "messages/s from SMTP into a Maildir, with an fsync of file and directory each";
+
+export async function run(rig) {
+  const measure = async (server, text, count) => {
+    const done = server.log.occurrences(text, count);
+    const { seconds, cpu, memory } = await server.tree.price(
+      count,
+      () => Promise.all([done, generate(server.port, count)]),
+      300,
+    );
+    return { value: count / seconds, cpu, memory };
+  };
+  const peer = await rig.postfix({}, async (postfix) => {
+    await generate(postfix.port, rig.size(200));
+    await sleep(500);
+    return measure(postfix, sent, rig.size(1000));
+  });
+  const count = rig.size(3000);
+  const ours = await rig.site({ concurrencylocal: "100" }, async (site) => {
+    const warm = site.log.occurrences(filed, rig.size(300));
+    await generate(site.port, rig.size(300));
+    await warm;
+    const figures = await measure(site, filed, count);
+    const files = readdirSync(join(site.mail, "Maildir", "new")).length;
+    if (files !== count + rig.size(300)) throw new Error(`${files} files in the Maildir`);
+    return figures;
+  });
+  rig.report.add({
+    figure: "intake to Maildir",
+    unit: "/s",
+    ...ours,
+    peers: peer && { Postfix: peer },
+  });
+}
