@@ -59,6 +59,26 @@ export function openDatabase(
   }
 }
 
+const statements = new WeakMap<Database, Map<string, Statement>>();
+
+/**
+ * The statement with this text, compiled once per connection and kept with it. Its mode (`pluck`, `raw`)
+ * stays, so each text is used in one way only; texts are constants.
+ */
+export function prepared(db: Database, sql: string): Statement {
+  let known = statements.get(db);
+  if (!known) {
+    known = new Map();
+    statements.set(db, known);
+  }
+  let statement = known.get(sql);
+  if (!statement) {
+    statement = db.prepare(sql);
+    known.set(sql, statement);
+  }
+  return statement;
+}
+
 export function schemaNumber(db: Database): number {
   return Number(db.pragma("user_version", { simple: true }));
 }

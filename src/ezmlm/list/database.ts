@@ -6,7 +6,13 @@
 import { closeSync, openSync, statfsSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { errorText, PermanentError, TemporaryError } from "../../lib/errors.ts";
-import { type Database, type Migration, openDatabase } from "../../lib/sqlite.ts";
+import {
+  type Database,
+  type Migration,
+  openDatabase,
+  prepared,
+  type Statement,
+} from "../../lib/sqlite.ts";
 import { giveBack, takeIdle } from "./idle-databases.ts";
 
 /** What a post got before it was queued, so that a re-run of the same delivery uses it again. */
@@ -22,6 +28,8 @@ export interface WaitingPost {
   /** Whether the mail that asks about it is queued. */
   readonly asked: boolean;
 }
+
+type SqlValue = string | number;
 
 export interface ListDatabase {
   /** The reservation made under this delivery key; undefined: none, or the list keeps no database. */
@@ -97,6 +105,7 @@ export class ListDatabaseFile implements ListDatabase {
   private readonly uid: number;
   private readonly keepsOpen: boolean;
   private db: Database | undefined;
+  private local: boolean | undefined;
   private readonly files = new Map<string, Database>();
 
   /** `keepsOpen`: the process goes on and may want the file again soon. */
@@ -123,7 +132,7 @@ export class ListDatabaseFile implements ListDatabase {
           `${this.dir} belongs to uid ${owner}; only that uid may open its database. (#4.3.5)`,
         );
       }
-      if (!isLocalDirectory(this.dir)) {
+      if (!this.isLocal()) {
         throw new TemporaryError(
           `${this.dir} is on a network file system; make the list with ezmlm-make -6 std. (#4.3.5)`,
         );
@@ -140,43 +149,41 @@ export class ListDatabaseFile implements ListDatabase {
   }
 
   reservedPost(key: string): PostReservation | undefined {
-    return this.state()
-      ?.prepare<[string], PostReservation>("SELECT number, cumulative FROM post WHERE key = ?")
-      .get(key);
+    return this.get("SELECT number, cumulative FROM post WHERE key = ?", key);
   }
 
   lastReservedPost(): (PostReservation & { readonly seconds: number }) | undefined {
-    return this.state()
-      ?.prepare<[], PostReservation & { seconds: number }>(
-        "SELECT number, cumulative, at AS seconds FROM post ORDER BY number DESC LIMIT 1",
-      )
-      .get();
+    return this.get(
+      "SELECT number, cumulative, at AS seconds FROM post ORDER BY number DESC LIMIT 1",
+    );
   }
 
   reservePost(key: string, post: PostReservation, seconds: number): void {
-    this.state()
-      ?.prepare("INSERT OR REPLACE INTO post (key, number, cumulative, at) VALUES (?, ?, ?, ?)")
-      .run(key, post.number, post.cumulative, seconds);
+    const { number, cumulative } = post;
+    this.run(
+      "INSERT OR REPLACE INTO post (key, number, cumulative, at) VALUES (?, ?, ?, ?)",
+      ...[key, number, cumulative, seconds],
+    );
   }
 
   forgetPosts(beforeSeconds: number): void {
-    this.state()?.prepare("DELETE FROM post WHERE at < ?").run(beforeSeconds);
-    this.state()?.prepare("DELETE FROM waiting_post WHERE at < ?").run(beforeSeconds);
+    this.run("DELETE FROM post WHERE at < ?", beforeSeconds);
+    this.run("DELETE FROM waiting_post WHERE at < ?", beforeSeconds);
   }
 
   waitingPost(key: string): WaitingPost | undefined {
-    const row = this.state()
-      ?.prepare<[string], { name: string; asked: number }>(
-        "SELECT name, asked FROM waiting_post WHERE key = ?",
-      )
-      .get(key);
+    const row = this.get<{ name: string; asked: number }>(
+      "SELECT name, asked FROM waiting_post WHERE key = ?",
+      key,
+    );
     return row && { name: row.name, asked: row.asked === 1 };
   }
 
   noteWaitingPost(key: string, post: WaitingPost, seconds: number): void {
-    this.state()
-      ?.prepare("INSERT OR REPLACE INTO waiting_post (key, name, asked, at) VALUES (?, ?, ?, ?)")
-      .run(key, post.name, post.asked ? 1 : 0, seconds);
+    this.run(
+      "INSERT OR REPLACE INTO waiting_post (key, name, asked, at) VALUES (?, ?, ?, ?)",
+      ...[key, post.name, post.asked ? 1 : 0, seconds],
+    );
   }
 
   close(): void {
@@ -189,8 +196,21 @@ export class ListDatabaseFile implements ListDatabase {
     this.db = undefined;
   }
 
+  private get<Row>(sql: string, ...values: SqlValue[]): Row | undefined {
+    return this.statement(sql)?.get(...values) as Row | undefined;
+  }
+
+  private run(sql: string, ...values: SqlValue[]): void {
+    this.statement(sql)?.run(...values);
+  }
+
   /** A list of hashed files on a network file system keeps no state here. */
-  private state(): Database | undefined {
-    return isLocalDirectory(this.dir) ? this.open() : undefined;
+  private statement(sql: string): Statement | undefined {
+    return this.isLocal() ? prepared(this.open(), sql) : undefined;
+  }
+
+  private isLocal(): boolean {
+    this.local ??= isLocalDirectory(this.dir);
+    return this.local;
   }
 }

@@ -5,7 +5,7 @@
  * flags, key, counters and people are DIR's alone. Reference ezmlm.md 2.4, 2.5.
  */
 import { AsyncLocalStorage } from "node:async_hooks";
-import { existsSync, readFileSync, type Stats, statSync } from "node:fs";
+import { existsSync, type Stats, statSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { errorText, isErrno, PermanentError, TemporaryError } from "../../lib/errors.ts";
 import { lockFile } from "../../lib/lock.ts";
@@ -14,6 +14,7 @@ import { openSubscribers } from "../subscribers/open.ts";
 import { databaseName, type SubscriberDb } from "../subscribers/subdb.ts";
 import { type ListDatabase, ListDatabaseFile } from "./database.ts";
 import { legacyFlag, parseConfig, parseFlagString } from "./flags.ts";
+import { readListFile } from "./list-file.ts";
 import { databaseLocal, valueLines } from "./value-file.ts";
 
 /** What `<#l#>` and `<#n#>` mean while a value file is read. */
@@ -151,7 +152,7 @@ class ListDirectory implements List {
 
   rawText(name: string): Buffer | undefined {
     for (const dir of this.lookup) {
-      const bytes = readFile(join(dir, name));
+      const bytes = readListFile(join(dir, name));
       if (bytes) return bytes;
     }
     return undefined;
@@ -189,7 +190,7 @@ class ListDirectory implements List {
 
   /** A file of DIR itself. */
   private own(name: string): Buffer | undefined {
-    return readFile(this.path(name));
+    return readListFile(this.path(name));
   }
 
   private ownLine(name: string): string | undefined {
@@ -256,19 +257,6 @@ function status(path: string): Stats | undefined {
   } catch (error) {
     if (isErrno(error, "ENOTDIR")) return undefined;
     throw new TemporaryError(`Unable to look at ${path}: ${errorText(error)}. (#4.3.0)`, {
-      cause: error,
-    });
-  }
-}
-
-function readFile(path: string): Buffer | undefined {
-  try {
-    // Most files of the look-up are not there, and an exception costs five times a stat.
-    if (!statSync(path, { throwIfNoEntry: false })) return undefined;
-    return readFileSync(path);
-  } catch (error) {
-    if (isErrno(error, "ENOENT", "ENOTDIR")) return undefined;
-    throw new TemporaryError(`Unable to read ${path}: ${errorText(error)}. (#4.3.0)`, {
       cause: error,
     });
   }

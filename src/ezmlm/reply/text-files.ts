@@ -3,28 +3,18 @@
  * `DIR/ezmlmrc`), `ETC/default` (EZMLM_ETC, else templates/ of the package), and at last the English
  * ones of the package. A text is `NAME` or `NAME.hbs`. Reference ezmlm.md 2.4.
  */
-import { readFileSync, statSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { errorText, isErrno, TemporaryError } from "../../lib/errors.ts";
 import { decodeCharset } from "../../lib/mime-word.ts";
 import type { Host } from "../../lib/program.ts";
+import { readListFile } from "../list/list-file.ts";
 import type { ReplyList } from "./reply-list.ts";
 
 type Site = Pick<Host, "env" | "root">;
 
 /** A file as text: UTF-8 when it is that, else in the list's charset. undefined: not there. */
 export function readTextFile(path: string, charset: string): string | undefined {
-  let bytes: Buffer;
-  try {
-    // Most places have no such file, and an exception costs five times a stat.
-    if (!statSync(path, { throwIfNoEntry: false })) return undefined;
-    bytes = readFileSync(path);
-  } catch (error) {
-    if (isErrno(error, "ENOENT", "ENOTDIR")) return undefined;
-    throw new TemporaryError(`Unable to read ${path}: ${errorText(error)}. (#4.3.0)`, {
-      cause: error,
-    });
-  }
+  const bytes = readListFile(path);
+  if (!bytes) return undefined;
   const text = bytes.toString("utf8");
   if (!text.includes("\ufffd") || Buffer.from(text).equals(bytes)) return text;
   return decodeCharset(bytes, /^utf-?8$/i.test(charset) ? "latin1" : charset);

@@ -87,14 +87,13 @@ export function catalogueFor(
 function messageLine(site: Site, list: ReplyList, key: string): string | undefined {
   for (const path of textPaths(site, list, "messages")) {
     if (path.endsWith(".hbs")) continue;
-    for (const line of readTextFile(path, list.charset.name)?.split("\n") ?? []) {
-      // A header line may not bring in what a stranger wrote.
-      if (line.startsWith(`${key}:`))
-        return line
-          .slice(key.length + 1)
-          .replaceAll(/<#[At]#>/g, "")
-          .trimEnd();
-    }
+    const text = `\n${readTextFile(path, list.charset.name) ?? ""}`;
+    const mark = `\n${key}:`;
+    const at = text.indexOf(mark);
+    if (at < 0) continue;
+    const line = text.slice(at + mark.length).split("\n", 1)[0] ?? "";
+    // A header line may not bring in what a stranger wrote.
+    return line.replaceAll(/<#[At]#>/g, "").trimEnd();
   }
   return undefined;
 }

@@ -1,0 +1,78 @@
+/**
+ * Reading the small files of lists: values, texts, keys. One post reads some of them five times, so what
+ * was read stays in memory, and one look at the file says whether it is still that: inode, size and both
+ * times. A file changed so lately that the next change might carry the same time is not kept.
+ */
+import { readFileSync, type Stats, statSync } from "node:fs";
+import { errorText, isErrno, TemporaryError } from "../../lib/errors.ts";
+
+interface KeptFile {
+  readonly status: Stats;
+  readonly bytes: Buffer;
+}
+
+/** Coarser than the clock of any file system. */
+const SETTLED_MILLISECONDS = 2500;
+/** Larger files are read each time. */
+const FILE_LIMIT_BYTES = 32 * 1024;
+/** What a process keeps at most, of all lists together. */
+const KEEP_LIMIT_BYTES = 4 * 1024 * 1024;
+/** What a kept file costs beside its bytes. */
+const ENTRY_BYTES = 600;
+
+/** In the order of reading: the first one goes first. */
+const kept = new Map<string, KeptFile>();
+let keptBytes = 0;
+
+/**
+ * The bytes of a file as it is now, not to be changed; undefined: not there. Throws TemporaryError when
+ * it is there and cannot be read.
+ */
+export function readListFile(path: string): Buffer | undefined {
+  try {
+    // Most files of the look-up are not there, and an exception costs five times a stat.
+    const status = statSync(path, { throwIfNoEntry: false });
+    if (!status) return undefined;
+    const known = kept.get(path);
+    if (known && isSame(known.status, status)) return known.bytes;
+    if (known) forget(path, known);
+    const bytes = readFileSync(path);
+    if (isSettled(status) && bytes.length === status.size) keep(path, { status, bytes });
+    return bytes;
+  } catch (error) {
+    if (isErrno(error, "ENOENT", "ENOTDIR")) return undefined;
+    throw new TemporaryError(`Unable to read ${path}: ${errorText(error)}. (#4.3.0)`, {
+      cause: error,
+    });
+  }
+}
+
+function isSame(a: Stats, b: Stats): boolean {
+  return (
+    a.mtimeMs === b.mtimeMs &&
+    a.ctimeMs === b.ctimeMs &&
+    a.size === b.size &&
+    a.ino === b.ino &&
+    a.dev === b.dev
+  );
+}
+
+/** Times of files come from the clock of the system, also where a program is told another time. */
+function isSettled(status: Stats): boolean {
+  const age = Date.now() - Math.max(status.mtimeMs, status.ctimeMs);
+  return age > SETTLED_MILLISECONDS && status.isFile() && status.size <= FILE_LIMIT_BYTES;
+}
+
+function keep(path: string, file: KeptFile): void {
+  kept.set(path, file);
+  keptBytes += file.bytes.length + ENTRY_BYTES;
+  for (const [oldest, entry] of kept) {
+    if (keptBytes <= KEEP_LIMIT_BYTES) break;
+    forget(oldest, entry);
+  }
+}
+
+function forget(path: string, file: KeptFile): void {
+  kept.delete(path);
+  keptBytes -= file.bytes.length + ENTRY_BYTES;
+}
