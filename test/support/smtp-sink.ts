@@ -48,6 +48,8 @@ export class SmtpSink {
   connections = 0;
   open = 0;
   secured = 0;
+  /** Of those, TLS sessions that went on from an earlier one. */
+  resumed = 0;
   readonly options: SinkOptions;
   private readonly server: Server;
   private readonly sockets = new Set<Socket>();
@@ -391,6 +393,7 @@ class Session {
     const secure = new TLSSocket(this.socket, { isServer: true, secureContext: tls });
     secure.on("secure", () => {
       this.sink.secured++;
+      if (secure.isSessionReused()) this.sink.resumed++;
     });
     this.socket = secure;
     this.listen();

@@ -22,6 +22,8 @@ export class DestinationCache {
   private readonly selection: Omit<HostSelection, "routes">;
   private readonly now: () => number;
   private readonly entries = new Map<string, Found>();
+  /** The same by host, so that the routes are not searched for every delivery. */
+  private readonly hosts = new Map<string, Found>();
 
   constructor(selection: Omit<HostSelection, "routes">, now: () => number) {
     this.selection = selection;
@@ -30,14 +32,24 @@ export class DestinationCache {
 
   clear(): void {
     this.entries.clear();
+    this.hosts.clear();
   }
 
   /** The answer rejects when something broke; the next call after a moment looks anew. */
   find(host: string, { routes }: RemoteControls): Found {
+    const now = this.now();
+    const before = this.hosts.get(host);
+    if (before && now < before.until) return before;
+    const entry = this.look(host, routes, now);
+    if (this.hosts.size >= MOST_ENTRIES) this.hosts.clear();
+    this.hosts.set(host, entry);
+    return entry;
+  }
+
+  private look(host: string, routes: RemoteControls["routes"], now: number): Found {
     const route = findRoute(routes, host);
     const { user = "", password = "" } = route?.credentials ?? {};
     const key = route ? ["", route.relay, route.port, user, password].join("\0") : host;
-    const now = this.now();
     const known = this.entries.get(key);
     if (known && now < known.until) return known;
     const { resolver, isOwn } = this.selection;

@@ -7,6 +7,7 @@ import { expandVerp, verpTemplate } from "../../lib/address.ts";
 import type { DnsResolver } from "../../lib/dns.ts";
 import { TemporaryError } from "../../lib/errors.ts";
 import type { HeaderPrefix } from "../../lib/header-prefix.ts";
+import { ConnectionResources } from "./connection-resources.ts";
 import type { RemoteControls } from "./controls.ts";
 import { DestinationCache, type Found } from "./destination-cache.ts";
 import type { Destination, NoDestination, OwnAddressTest } from "./mx.ts";
@@ -101,6 +102,7 @@ export class Engine {
   private readonly options: EngineOptions;
   private readonly destinations: DestinationCache;
   private readonly pools = new Map<string, Pool>();
+  private readonly resources = new ConnectionResources();
   private controls: RemoteControls | undefined;
   private closed: Outcome | undefined;
 
@@ -239,6 +241,7 @@ export class Engine {
         mostMessages: limits.mostMessages,
       },
       limits,
+      resources: this.resources,
       timeouts,
       now,
       random,

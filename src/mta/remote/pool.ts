@@ -7,6 +7,8 @@
  * moment too. So a dead site holds no slot. While a session stands, an attempt that fails (a server
  * that wants no more of us) costs nobody anything.
  */
+import type { ConnectionResources } from "./connection-resources.ts";
+import type { Timed } from "./deadlines.ts";
 import { type Destination, hostTexts, type Target, targetsOf } from "./mx.ts";
 import { outcomes } from "./outcome-text.ts";
 import {
@@ -30,6 +32,7 @@ export interface PoolLimits {
 export interface PoolOptions {
   readonly settings: Omit<ConnectionSettings, "useTls" | "credentials">;
   readonly limits: PoolLimits;
+  readonly resources: ConnectionResources;
   readonly timeouts: TimeoutFile;
   /** Milliseconds since the epoch. */
   readonly now: () => number;
@@ -41,6 +44,9 @@ export interface PoolOptions {
 /** Sessions in a row that carried nothing, after which the destination counts as failed. */
 const MOST_BARREN = 5;
 
+/** For so long after a session began nobody doubts that there is a server, whatever closes. */
+const ANSWERED_MS = 1000;
+
 const noConnection: Outcome = { verdict: "Z", text: hostTexts.connect };
 
 /** One walk through the targets until a session stands. */
@@ -49,7 +55,9 @@ interface Attempt {
   outcome: Outcome;
 }
 
-export class Pool implements ConnectionOwner {
+export class Pool implements ConnectionOwner, Timed {
+  /** When the jobs that wait for a silent destination are put off. */
+  deadline = Number.POSITIVE_INFINITY;
   private readonly destination: Destination;
   private readonly options: PoolOptions;
   private readonly waiting: Job[] = [];
@@ -60,8 +68,7 @@ export class Pool implements ConnectionOwner {
   /** Addresses that failed a moment ago, and when: tried last. */
   private readonly failed = new Map<string, number>();
   private readonly clearOnly = new Set<string>();
-  private proven = false;
-  private patience: NodeJS.Timeout | undefined;
+  private provenUntil = 0;
   private bad: { outcome: Outcome; until: number; resets: number } | undefined;
   /** Until then no further connection is opened: the server refused one. */
   private crowdedUntil = 0;
@@ -124,7 +131,8 @@ export class Pool implements ConnectionOwner {
       this.unused.delete(connection);
       connection.kick();
     }
-    const wanted = this.proven && this.live.size > 0 ? this.waiting.length : 1;
+    const proven = this.provenUntil > 0 && (this.live.size > 0 || this.clock < this.provenUntil);
+    const wanted = proven ? this.waiting.length : 1;
     const room = this.options.limits.mostConnections - this.live.size;
     const crowded = this.live.size > 0 && this.options.now() < this.crowdedUntil;
     while (
@@ -139,28 +147,37 @@ export class Pool implements ConnectionOwner {
 
   /** Jobs that arrive while a destination is silent are put off rather than held. */
   private watchPatience(): void {
-    const needed = this.waiting.length > 1 && this.live.size === 0;
-    if (!needed) {
-      clearTimeout(this.patience);
-      this.patience = undefined;
-      return;
+    if (this.waiting.length <= 1 || this.live.size > 0) this.calm();
+    else if (this.deadline === Number.POSITIVE_INFINITY) {
+      this.deadline = this.clock + this.options.limits.patienceSeconds * 1000;
+      this.options.resources.deadlines.watch(this);
     }
-    this.patience ??= setTimeout(() => {
-      this.patience = undefined;
-      if (this.live.size > 0) return;
-      // Those that come while the attempt goes on are told at once.
-      this.markBad(noConnection);
-      const rest = this.waiting.splice(1);
-      for (const job of rest) job.giveUp(noConnection);
-    }, this.options.limits.patienceSeconds * 1000);
+  }
+
+  private calm(): void {
+    if (this.deadline === Number.POSITIVE_INFINITY) return;
+    this.deadline = Number.POSITIVE_INFINITY;
+    this.options.resources.deadlines.forget(this);
+  }
+
+  /** Those that come while the attempt goes on are told at once. */
+  expired(): void {
+    this.calm();
+    this.markBad(noConnection);
+    for (const job of this.waiting.splice(1)) job.giveUp(noConnection);
+  }
+
+  private get clock(): number {
+    return this.options.resources.deadlines.now();
   }
 
   private openOne(): boolean {
     const now = this.options.now();
     const all = targetsOf(this.destination, this.options.random);
     const seconds = Math.floor(now / 1000);
-    this.options.timeouts.refresh();
-    const usable = all.filter((t) => !this.options.timeouts.table.suppressed(t.address, seconds));
+    const { timeouts } = this.options;
+    if (!timeouts.table.isEmpty) timeouts.refresh();
+    const usable = all.filter((t) => !timeouts.table.suppressed(t.address, seconds));
     const recent = (t: Target): number =>
       now - (this.failed.get(t.address) ?? Number.NEGATIVE_INFINITY) < 60_000 ? 1 : 0;
     const targets = usable.sort((a, b) => recent(a) - recent(b));
@@ -180,6 +197,7 @@ export class Pool implements ConnectionOwner {
         useTls: !this.clearOnly.has(target.address),
         credentials: this.destination.credentials,
       },
+      this.options.resources,
       this,
     );
     this.opening.set(connection, attempt);
@@ -193,15 +211,14 @@ export class Pool implements ConnectionOwner {
       return;
     }
     if (this.opening.size > 0) return;
-    this.proven = false;
+    this.provenUntil = 0;
     this.markBad(outcome);
     this.failWaiting(outcome);
     this.options.empty();
   }
 
   private failWaiting(outcome: Outcome): void {
-    clearTimeout(this.patience);
-    this.patience = undefined;
+    this.calm();
     for (const job of this.waiting.splice(0)) job.giveUp(outcome);
   }
 
@@ -215,7 +232,7 @@ export class Pool implements ConnectionOwner {
   established(connection: SmtpConnection): void {
     this.opening.delete(connection);
     this.failed.delete(connection.target.address);
-    this.proven = true;
+    this.provenUntil = this.clock + ANSWERED_MS;
     this.bad = undefined;
     this.live.add(connection);
     connection.kick();

@@ -3,34 +3,40 @@
  * allocation. Large bodies bypass it, in order.
  */
 import type { Writable } from "node:stream";
+import { type ConnectionResources, WRITE_BYTES } from "./connection-resources.ts";
 
-const SIZE = 32768;
 /** Bodies up to this are copied behind the commands; a copy is cheaper than a second write. */
 const COPY_LIMIT = 16384;
 
 export class SendBuffer {
+  private readonly resources: ConnectionResources;
   private socket: Writable;
-  private buffer = Buffer.allocUnsafe(SIZE);
+  /** Whether a write may be over only after it returned, as with TLS. */
+  private deferred = false;
+  private buffer: Buffer | undefined;
   private length = 0;
 
-  constructor(socket: Writable) {
+  constructor(resources: ConnectionResources, socket: Writable) {
+    this.resources = resources;
     this.socket = socket;
   }
 
   /** From now on write there (STARTTLS). */
   redirect(socket: Writable): void {
     this.socket = socket;
+    this.deferred = true;
   }
 
   text(text: string): void {
     if (text === "") return;
-    if (this.length + text.length * 3 > this.buffer.length) {
+    if (this.length + text.length * 3 > WRITE_BYTES) {
       this.flush();
-      if (text.length * 3 > this.buffer.length) {
+      if (text.length * 3 > WRITE_BYTES) {
         this.socket.write(text);
         return;
       }
     }
+    this.buffer ??= this.resources.takeBuffer();
     this.length += this.buffer.write(text, this.length);
   }
 
@@ -41,16 +47,24 @@ export class SendBuffer {
       this.socket.write(bytes);
       return;
     }
-    if (this.length + bytes.length > this.buffer.length) this.flush();
+    if (this.length + bytes.length > WRITE_BYTES) this.flush();
+    this.buffer ??= this.resources.takeBuffer();
     bytes.copy(this.buffer, this.length);
     this.length += bytes.length;
   }
 
   flush(): void {
-    if (this.length === 0) return;
-    this.socket.write(this.buffer.subarray(0, this.length));
+    const { buffer, socket } = this;
+    if (!buffer || this.length === 0) return;
+    const out = buffer.subarray(0, this.length);
+    this.buffer = undefined;
     this.length = 0;
-    // The kernel has not taken it all: the buffer belongs to the socket until it has.
-    if (this.socket.writableLength > 0) this.buffer = Buffer.allocUnsafe(SIZE);
+    if (this.deferred) {
+      socket.write(out, () => this.resources.giveBuffer(buffer));
+      return;
+    }
+    socket.write(out);
+    // Else the kernel has not taken it all, and the buffer is the socket's.
+    if (socket.writableLength === 0) this.resources.giveBuffer(buffer);
   }
 }

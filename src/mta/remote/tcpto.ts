@@ -48,6 +48,10 @@ export class TimeoutTable {
     return this.records.delete(address);
   }
 
+  get isEmpty(): boolean {
+    return this.records.size === 0;
+  }
+
   /** Replace everything. */
   load(records: readonly TimeoutRecord[]): void {
     this.records.clear();

@@ -210,6 +210,22 @@ describe("STARTTLS", () => {
     expect(sink.connections).toBe(1);
   });
 
+  it("stays open and pipelines; the next connection resumes the session", async () => {
+    const sink = await kit.sink({
+      extensions: [...usualExtensions, "STARTTLS"],
+      tls: createSecureContext(certificate()),
+      closeAfter: { messages: 40, quiet: true },
+    });
+    const engine = kit.start(sink.port);
+    const large = `Subject: x\n\n${"line\n".repeat(10_000)}`;
+    const first = await deliver(engine, { sender: verp, to: many(30), message: large });
+    const second = await deliver(engine, { sender: verp, to: many(30) });
+    expect(letters([...first, ...second])).toBe("K".repeat(60));
+    expect([sink.connections, sink.secured, sink.resumed]).toEqual([2, 2, 1]);
+    expect(sink.bursts[0]).toBe(3);
+    expect(sink.messages[29]?.text).toBe(large);
+  });
+
   it("is done without when the server has it not after all, or fails at it", async () => {
     const later = await kit.sink({ extensions: [...usualExtensions, "STARTTLS"] });
     expect(letters(await deliver(kit.start(later.port), { to: ["a@h"] }))).toBe("K");

@@ -1,0 +1,49 @@
+/**
+ * What the connections of one engine share, so that a new one costs little: the clock for their time
+ * limits, the buffer they read into, buffers to write from, and what resumes TLS sessions.
+ */
+import { createSecureContext, type SecureContext } from "node:tls";
+import { Deadlines } from "./deadlines.ts";
+
+const READ_BYTES = 65536;
+export const WRITE_BYTES = 32768;
+/** Unused write buffers kept. A connection holds one only while it has something to say. */
+const SPARE = 32;
+const MOST_SESSIONS = 1000;
+
+export class ConnectionResources {
+  readonly deadlines = new Deadlines();
+  /** What was read is dealt with before the next read, so one is enough for all. */
+  readonly readBuffer = Buffer.allocUnsafeSlow(READ_BYTES);
+  private readonly spare: Buffer[] = [];
+  private context: SecureContext | undefined;
+  /** Least recently made first. */
+  private readonly sessions = new Map<string, Buffer>();
+
+  takeBuffer(): Buffer {
+    return this.spare.pop() ?? Buffer.allocUnsafeSlow(WRITE_BYTES);
+  }
+
+  /** Nobody may hold on to it any more. */
+  giveBuffer(buffer: Buffer): void {
+    if (this.spare.length < SPARE) this.spare.push(buffer);
+  }
+
+  get tlsContext(): SecureContext {
+    this.context ??= createSecureContext();
+    return this.context;
+  }
+
+  /** The last TLS session with that server: resuming it saves both sides a key exchange. */
+  session(server: string): Buffer | undefined {
+    return this.sessions.get(server);
+  }
+
+  keepSession(server: string, session: Buffer): void {
+    this.sessions.delete(server);
+    this.sessions.set(server, session);
+    if (this.sessions.size <= MOST_SESSIONS) return;
+    const [oldest] = this.sessions.keys();
+    if (oldest !== undefined) this.sessions.delete(oldest);
+  }
+}
