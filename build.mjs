@@ -5,6 +5,7 @@ import {
   mkdirSync,
   readdirSync,
   readFileSync,
+  readlinkSync,
   rmSync,
   symlinkSync,
   unlinkSync,
@@ -12,66 +13,117 @@ import {
 } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
+import { setFlagsFromString } from "node:v8";
+import { Script } from "node:vm";
 import { build } from "esbuild";
 
 const root = dirname(fileURLToPath(import.meta.url));
 const dist = join(root, "dist");
 
-/** The dispatcher, its table, and every `*.entry.ts`: threads and processes started by file name. */
-const entries = readdirSync(join(root, "src"), { recursive: true, encoding: "utf8" })
-  .filter((path) => path === "main.ts" || path === "programs.ts" || path.endsWith(".entry.ts"))
+const sources = readdirSync(join(root, "src"), { recursive: true, encoding: "utf8" });
+
+/** The table of programs, and every `*.entry.ts` but the commands': threads and processes started by file name. */
+const entries = sources
+  .filter((path) => path === "programs.ts" || path.endsWith(".entry.ts"))
+  .filter((path) => path !== "command.entry.ts")
   .map((path) => join("src", path));
 
 const common = {
   absWorkingDir: root,
   bundle: true,
-  format: "esm",
   platform: "node",
   target: "node20",
   packages: "external",
-  sourcemap: "linked",
   logLevel: "warning",
 };
 
 rmSync(dist, { recursive: true, force: true });
 await build({
   ...common,
+  format: "esm",
   entryPoints: entries,
   entryNames: "[name]",
   chunkNames: "chunks/[name]-[hash]",
   outdir: dist,
   splitting: true,
-  banner: { js: "#!/usr/bin/env node" },
+  sourcemap: "linked",
 });
 
-/** The dispatcher once more, knowing only what hands in mail, without chunks: half the start-up. */
-const quickPrograms = `
-  import { qmailInject } from "./mta/inject/qmail-inject.ts";
-  import { qmailQueue } from "./mta/inject/qmail-queue.ts";
-  const programs = { "qmail-inject": qmailInject, "qmail-queue": qmailQueue };
-  export const findProgram = async (name) => programs[name];`;
-await build({
+/** Of what node has not loaded by itself, a command pays for what it calls, not for what it imports. */
+const lazyModules = {
+  name: "lazy modules",
+  setup(from) {
+    from.onResolve({ filter: /^node:/ }, ({ path, namespace }) =>
+      namespace === "lazy" || /^node:(buffer|fs|path|url|util|vm)$/.test(path)
+        ? { path, external: true }
+        : { path, namespace: "lazy" },
+    );
+    from.onLoad({ filter: /^/, namespace: "lazy" }, async ({ path }) => ({
+      contents: Object.keys(await import(path))
+        .map((key) => JSON.stringify(key))
+        .map((key) => `get ${key}() { return require("${path}")[${key}]; }`)
+        .join(",")
+        .replace(/^.*$/s, "module.exports = {$&};"),
+    }));
+  },
+};
+
+const script = {
   ...common,
-  entryPoints: ["src/dispatcher.entry.ts"],
-  outfile: join(dist, "quick.js"),
-  plugins: [
-    {
-      name: "quick programs",
-      setup(from) {
-        from.onLoad({ filter: /src\/programs\.ts$/ }, () => ({
-          contents: quickPrograms,
-          loader: "ts",
-          resolveDir: join(root, "src"),
-        }));
-      },
-    },
-  ],
+  format: "cjs",
+  define: {
+    "import.meta.dirname": "__dirname",
+    "import.meta.filename": "__filename",
+    "import.meta.url": "__filename",
+  },
+  supported: { "dynamic-import": false },
+  plugins: [lazyModules],
+};
+
+await build({
+  ...script,
+  entryPoints: ["src/main.ts"],
+  outfile: join(dist, "main.cjs"),
+  banner: { js: "#!/usr/bin/env node" },
 });
-chmodSync(join(dist, "main.js"), 0o755);
+chmodSync(join(dist, "main.cjs"), 0o755);
+
+/** A command of its own of each program, a function for main.cjs to call, and its compiled code. */
+const { programs } = await import(pathToFileURL(join(dist, "programs.js")).href);
+const rows = /await import\("(.+?)"\)\)\.(\w+)/g;
+const modules = [...readFileSync(join(root, "src/programs.ts"), "utf8").matchAll(rows)];
+const names = Object.keys(programs);
+if (modules.length !== names.length) throw new Error("a row of programs.ts cannot be read");
+await Promise.all(
+  modules.map(async ([, path, symbol], at) => {
+    await build({
+      ...script,
+      stdin: {
+        contents: `
+          import { runCommand } from "./command.entry.ts";
+          import { ${symbol} as program } from "${path}";
+          export const command = (args) => runCommand(program, args);`,
+        resolveDir: join(root, "src"),
+      },
+      outfile: join(dist, "command", `${names[at]}.js`),
+      banner: { js: "(function (exports, require, module, __filename, __dirname) {" },
+      footer: { js: "})" },
+    });
+  }),
+);
+setFlagsFromString("--no-lazy");
+const compiled = names.map((name) => {
+  const filename = join(dist, "command", `${name}.js`);
+  return { filename, script: new Script(readFileSync(filename, "latin1"), { filename }) };
+});
+setFlagsFromString("--lazy");
+for (const { filename, script } of compiled) {
+  writeFileSync(`${filename}.v8`, script.createCachedData());
+}
 
 /** A program file opens with its manual page; `NAME --help` prints it from dist/man/NAME. */
 mkdirSync(join(dist, "man"));
-for (const path of readdirSync(join(root, "src"), { recursive: true, encoding: "utf8" })) {
+for (const path of sources) {
   if (!path.endsWith(".ts")) continue;
   const comment = /^\/\*\*\n( \* NAME +(\S+)[\s\S]*?)\n \*\//.exec(
     readFileSync(join(root, "src", path), "utf8"),
@@ -81,14 +133,16 @@ for (const path of readdirSync(join(root, "src"), { recursive: true, encoding: "
   writeFileSync(join(dist, "man", comment[2]), `${page}\n`);
 }
 
-const { programs } = await import(pathToFileURL(join(dist, "programs.js")).href);
 const bin = join(root, "bin");
+const target = "../dist/main.cjs";
 mkdirSync(bin, { recursive: true });
 for (const name of readdirSync(bin)) {
   const stale = lstatSync(join(bin, name)).isSymbolicLink() && !Object.hasOwn(programs, name);
   if (stale) unlinkSync(join(bin, name));
 }
-for (const name of Object.keys(programs)) {
+for (const name of names) {
   const link = join(bin, name);
-  if (!lstatSync(link, { throwIfNoEntry: false })) symlinkSync("../dist/main.js", link);
+  const found = lstatSync(link, { throwIfNoEntry: false });
+  if (found?.isSymbolicLink() && readlinkSync(link) !== target) unlinkSync(link);
+  if (!lstatSync(link, { throwIfNoEntry: false })) symlinkSync(target, link);
 }

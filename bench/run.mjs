@@ -18,6 +18,9 @@ import { Report } from "./report.mjs";
 import { Rig } from "./rig.mjs";
 import { root } from "./site.mjs";
 
+// Node reads such a file before anything else: 35 ms of every command with the bundle of a distribution.
+delete process.env.NODE_EXTRA_CA_CERTS;
+
 const { values: options, positionals: wanted } = parseArgs({
   allowPositionals: true,
   options: Object.fromEntries(
@@ -47,7 +50,7 @@ if (options.list) {
     console.log(`${name.padEnd(20)} ${long ? "long" : "    "} ${what}`);
   process.exit();
 }
-if (!existsSync(join(root, "dist", "main.js"))) throw new Error("build first: npm run build");
+if (!existsSync(join(root, "dist", "main.cjs"))) throw new Error("build first: npm run build");
 const isWanted = (name, long) =>
   wanted.length === 0
     ? options.all || !long

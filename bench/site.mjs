@@ -89,7 +89,7 @@ export class Site {
     const env = { ...this.env, SMTP_LISTEN: `127.0.0.1:${this.port}` };
     this.profile = process.env.PROFILE && profileDirectory(this.uid);
     if (this.profile) env.EZQMAIL_PROFILE = this.profile;
-    const setup = spawnSync("node", [join(root, "dist/main.js"), "qmail-setup"], {
+    const setup = spawnSync("node", [join(root, "dist/main.cjs"), "qmail-setup"], {
       env,
       encoding: "utf8",
     });
@@ -99,7 +99,7 @@ export class Site {
     this.log = new Log(path);
     const up = this.log.occurrences("status: local 0/", 1, 60_000);
     const began = performance.now();
-    this.child = spawn("node", [join(root, "dist/main.js"), "qmail-start"], {
+    this.child = spawn("node", [join(root, "dist/main.cjs"), "qmail-start"], {
       env,
       stdio: ["ignore", fd, fd],
     });

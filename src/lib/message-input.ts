@@ -2,8 +2,7 @@
  * A message a program reads: bytes that can be read from the start as often as needed (a file, a
  * buffer), or just once (a pipe, a socket). Mail is bytes; nothing here decodes them.
  */
-import { createReadStream, read } from "node:fs";
-import type { Readable } from "node:stream";
+import { createReadStream, read, readSync } from "node:fs";
 import { promisify } from "node:util";
 import { TemporaryError } from "./errors.ts";
 
@@ -34,18 +33,24 @@ export function fileInput(path: string): MessageInput {
 }
 
 const readAt = promisify(read);
+const BLOCK = 65536;
 
 /**
  * Bytes of an open file from `offset` on. By position, so that readers do not disturb each other, and
  * without a stream: that would close the descriptor under the others when a reader stops early.
  */
 export async function* readDescriptor(fd: number, offset: number): AsyncIterable<Buffer> {
+  let wait = false;
   for (let at = offset; ; ) {
-    const block = Buffer.allocUnsafe(65536);
-    const { bytesRead } = await readAt(fd, block, 0, block.length, at);
-    if (bytesRead === 0) return;
-    at += bytesRead;
-    yield block.subarray(0, bytesRead);
+    const block = Buffer.allocUnsafe(BLOCK);
+    // Most messages are one block: that one is not worth the threads that wait for the others.
+    const size: number = wait
+      ? (await readAt(fd, block, 0, BLOCK, at)).bytesRead
+      : readSync(fd, block, 0, BLOCK, at);
+    if (size === 0) return;
+    wait = size === BLOCK;
+    at += size;
+    yield block.subarray(0, size);
   }
 }
 
@@ -63,8 +68,8 @@ export function fileFrom(fd: number, offset: number): MessageInput {
   return { chunks: () => readDescriptor(fd, offset) };
 }
 
-/** A stream that can be read only once: a pipe, a terminal, a socket. */
-export function streamInput(stream: Readable): MessageInput {
+/** What can be read only once: a pipe, a terminal, a socket. */
+export function streamInput(stream: AsyncIterable<Buffer>): MessageInput {
   let taken = false;
   return {
     chunks() {

@@ -87,6 +87,8 @@ export interface Program {
   /** The usage line, without "usage: " or the program name's repetition; derived from the option table. */
   readonly usage: string;
   run(host: Host): Promise<ExitCode>;
+  /** It does nothing else until it has read its input, so as a command it may block in reading. */
+  readonly readsFirst?: true;
   /**
    * When root runs it as a command: the path whose owner's uid and gid it takes first, so that no
    * database or archive file ends up owned by root. Undefined = stay.

@@ -57,7 +57,7 @@ test.each(Object.entries(programs))(
 test("every program is an npm bin entry", () => {
   const { bin } = JSON.parse(read("package.json")) as { bin: Record<string, string> };
   expect(Object.keys(bin)).toEqual(Object.keys(programs));
-  expect(new Set(Object.values(bin))).toEqual(new Set(["dist/main.js"]));
+  expect(new Set(Object.values(bin))).toEqual(new Set(["dist/main.cjs"]));
 });
 
 test("programs stand in alphabetical order", () => {

@@ -59,6 +59,7 @@ const options = new OptionTable(
 export const qmailInject: Program = {
   name: "qmail-inject",
   usage: options.usage,
+  readsFirst: true,
   async run(host) {
     const given = options.parse(host.args);
     const who = persona(host);

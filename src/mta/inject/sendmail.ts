@@ -45,6 +45,7 @@ const options = new OptionTable(
 export const sendmail: Program = {
   name: "sendmail",
   usage: options.usage,
+  readsFirst: true,
   async run(host) {
     const given = options.parse(withoutOptionalText(host.args));
     const mode = given.value("b") ?? "m";

@@ -55,7 +55,7 @@ export function ourProgramName(
   if (!found?.allowed) return undefined;
   try {
     // Device and inode, for every line of every delivery asks: real paths cost a look per directory.
-    const dispatcher = statSync(`${root}/dist/main.js`, { bigint: true });
+    const dispatcher = statSync(`${root}/dist/main.cjs`, { bigint: true });
     const file = statSync(found.path, { bigint: true });
     const isOurs = file.ino === dispatcher.ino && file.dev === dispatcher.dev;
     return isOurs ? basename(found.path) : undefined;

@@ -11,12 +11,12 @@
  * Written as `tmp.…` (0640), fsynced, renamed to `m.…`, the rename fsynced, the trigger pulled.
  */
 
-import { randomBytes } from "node:crypto";
 import {
   closeSync,
   constants,
   fsyncSync,
   openSync,
+  readSync,
   renameSync,
   unlinkSync,
   writeSync,
@@ -116,7 +116,7 @@ export class DropWriter {
     this.urgency = options.urgency ?? "normal";
     this.prefix = options.prefix ?? "";
     this.limitBytes = options.limitBytes ?? DROP_FILE_LIMIT;
-    this.unique = `${options.pid}.${randomBytes(12).toString("hex")}`;
+    this.unique = `${options.pid}.${randomName()}`;
     const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
     this.fd = openSync(this.path("tmp"), flags, 0o640);
   }
@@ -209,6 +209,18 @@ export class DropWriter {
     } catch (error) {
       if (!isErrno(error, "ENOENT")) throw error;
     }
+  }
+}
+
+/** Nobody can guess it. Not node:crypto: loading it takes 5 ms, a third of what a command has. */
+function randomName(): string {
+  const fd = openSync("/dev/urandom", constants.O_RDONLY);
+  try {
+    const bytes = Buffer.alloc(12);
+    if (readSync(fd, bytes) < bytes.length) throw new Error("/dev/urandom gave too little");
+    return bytes.toString("hex");
+  } finally {
+    closeSync(fd);
   }
 }
 

@@ -2,6 +2,7 @@ import { spawn, spawnSync } from "node:child_process";
 import {
   chmodSync,
   closeSync,
+  copyFileSync,
   mkdirSync,
   mkdtempSync,
   openSync,
@@ -235,7 +236,7 @@ describe("the dispatcher", () => {
     expect(run("qmail-inject", ["--help"], "").out).toMatch(/^NAME {9}qmail-inject - /);
     expect(run("qmail", ["help", "qmail-inject"], "").out).toMatch(/^NAME {9}qmail-inject - /);
     expect(run("qmail", ["help", "../../etc/passwd"], "").code).toBe(100);
-    const done = spawnSync("node", [join(bin, "..", "dist", "main.js"), "nosuch"], {
+    const done = spawnSync("node", [join(bin, "..", "dist", "main.cjs"), "nosuch"], {
       encoding: "utf8",
     });
     expect(done.status).toBe(100);
@@ -253,6 +254,38 @@ describe("the dispatcher", () => {
     ).toBe(0);
     closeSync(fd);
     expect(dropped()[0]?.envelope.slice(1)).toEqual(["a@b.c"]);
+  });
+
+  test("reads all that comes through a pipe, however late and large", () => {
+    const late = `"${process.execPath}" -e 'console.log("y".repeat(300000))'`;
+    const line = `{ printf 'To: a@b.c\\n\\n'; ${late}; ${late}; } | "$0"`;
+    const env = { PATH: process.env.PATH, QMAILHOME: home };
+    const done = spawnSync("sh", ["-c", line, join(bin, "qmail-inject")], { env });
+    expect(done.status).toBe(0);
+    const body = `${"y".repeat(300000)}\n`;
+    expect(dropped()[0]?.message.endsWith(`\n\n${body}${body}`)).toBe(true);
+  });
+
+  test("takes the code compiled by the build, and does without when it is that of another node", () => {
+    const check = `
+      const { readFileSync, readdirSync } = require("node:fs");
+      const { Script } = require("node:vm");
+      for (const name of readdirSync(".").filter((name) => name.endsWith(".js"))) {
+        const script = new Script(readFileSync(name, "latin1"), { cachedData: readFileSync(name + ".v8") });
+        if (script.cachedDataRejected) console.log(name);
+      }`;
+    const dist = join(bin, "..", "dist");
+    const done = spawnSync("node", ["-e", check], { cwd: join(dist, "command"), encoding: "utf8" });
+    expect(done).toMatchObject({ status: 0, stdout: "" });
+    mkdirSync(join(home, "dist", "command"), { recursive: true });
+    for (const file of ["main.cjs", "command/maildirmake.js"]) {
+      copyFileSync(join(dist, file), join(home, "dist", file));
+    }
+    writeFileSync(join(home, "dist", "command", "maildirmake.js.v8"), "of another node");
+    const main = join(home, "dist", "main.cjs");
+    const made = spawnSync("node", [main, "maildirmake", "Maildir"], { cwd: home });
+    expect(made.status).toBe(0);
+    expect(readdirSync(join(home, "Maildir")).toSorted()).toEqual(["cur", "new", "tmp"]);
   });
 
   test("a reader that goes away is no error of ours", async () => {

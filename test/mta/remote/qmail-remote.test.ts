@@ -30,7 +30,7 @@ async function begin(options: SinkOptions = {}): Promise<void> {
 }
 
 async function run(name: string, args: string[], stdin: string | Buffer = ""): Promise<string> {
-  const child = spawn(process.execPath, [join(root, "dist", "main.js"), name, ...args], {
+  const child = spawn(process.execPath, [join(root, "dist", "main.cjs"), name, ...args], {
     stdio: ["pipe", "pipe", "inherit"],
     env: { ...process.env, QMAILHOME: home },
   });

@@ -100,7 +100,7 @@ describe("npm start", () => {
 
   test("what was injected while the server was down is delivered when it comes up", async () => {
     site = new RealSite();
-    expect(site.run("node dist/main.js qmail-setup").code).toBe(0);
+    expect(site.run("node dist/main.cjs qmail-setup").code).toBe(0);
     const sent = site.run("printf 'To: postmaster\\n\\nearly\\n' | bin/qmail-inject");
     expect(sent).toEqual({ code: 0, text: "" });
     expect(readdirSync(join(site.home, "queue", "drop")).length).toBe(1);

@@ -57,7 +57,7 @@ export class RealSite {
     mkdirSync(join(this.root, "bin"));
     mkdirSync(join(this.root, "lists"));
     for (const name of readdirSync(join(checkout, "bin"))) {
-      symlinkSync("../dist/main.js", join(this.root, "bin", name));
+      symlinkSync("../dist/main.cjs", join(this.root, "bin", name));
     }
     if (owner === undefined) return;
     for (const path of [this.root, join(this.root, "lists")]) chownSync(path, owner, owner);
@@ -88,7 +88,7 @@ export class RealSite {
 
   /** What `npm start` runs. Resolves when it is up, or with the exit code when it ended before. */
   async start(options: StartOptions = {}): Promise<number | "up"> {
-    const script = "node dist/main.js qmail-setup && exec node dist/main.js qmail-start";
+    const script = "node dist/main.cjs qmail-setup && exec node dist/main.cjs qmail-start";
     const [program = "", ...args] = this.command(script, options);
     const server = spawn(program, args, { env: this.environment(options) });
     this.server = server;
