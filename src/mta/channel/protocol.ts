@@ -60,8 +60,40 @@ export function readReport(f: Frame): Report {
   return { delivery: f.u53(), verdict: readVerdict(f), text: f.text().slice(0, REPORT_LIMIT) };
 }
 
+/**
+ * Reports in a row. Most servers say the same to most copies: a verdict in lower case stands for that
+ * letter with the text of the report before.
+ */
+export function writeReports(out: FrameWriter, reports: readonly Report[]): void {
+  let before: string | undefined;
+  for (const { delivery, verdict, text } of reports) {
+    out.u53(delivery);
+    if (text === before) out.u8(verdict.charCodeAt(0) | 32);
+    else out.u8(verdict.charCodeAt(0)).text(text);
+    before = text;
+  }
+}
+
+export function readReports(f: Frame, count: number): Report[] {
+  const reports: Report[] = [];
+  let text: string | undefined;
+  for (let left = count; left > 0; left--) {
+    const delivery = f.u53();
+    const letter = f.u8();
+    const verdict = verdictOf(letter & ~32);
+    if ((letter & 32) === 0) text = f.text().slice(0, REPORT_LIMIT);
+    else if (text === undefined) throw new FrameError("no report before");
+    reports.push({ delivery, verdict, text });
+  }
+  return reports;
+}
+
 export function readVerdict(f: Frame): Verdict {
-  const letter = String.fromCharCode(f.u8());
+  return verdictOf(f.u8());
+}
+
+function verdictOf(code: number): Verdict {
+  const letter = String.fromCharCode(code);
   if (letter !== "K" && letter !== "Z" && letter !== "D") throw new FrameError("unknown verdict");
   return letter;
 }

@@ -6,10 +6,10 @@ import {
   index,
   pick,
   type Report,
-  readReport,
+  readReports,
   readVerdict,
   type Verdict,
-  writeReport,
+  writeReports,
 } from "./protocol.ts";
 
 /** One recipient of a remote delivery. */
@@ -108,7 +108,7 @@ export function writeQueue(out: FrameWriter, m: QueueMessage): void {
       break;
     case "reports":
       out.begin(9).u32(m.reports.length);
-      for (const report of m.reports) writeReport(out, report);
+      writeReports(out, m.reports);
       break;
     case "worker":
       out.begin(10).bytes(m.capability).u32(m.uid);
@@ -196,11 +196,8 @@ export function readQueue(f: Frame): QueueMessage {
       return { type: "abort", session: f.u32() };
     case 8:
       return { type: "fetch", message: f.u53(), token: Buffer.from(f.bytes()) };
-    case 9: {
-      const reports: Report[] = [];
-      for (let n = f.u32(); n > 0; n--) reports.push(readReport(f));
-      return { type: "reports", reports };
-    }
+    case 9:
+      return { type: "reports", reports: readReports(f, f.u32()) };
     case 10:
       return { type: "worker", capability: Buffer.from(f.bytes()), uid: f.u32() };
     case 33:

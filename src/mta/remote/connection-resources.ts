@@ -4,6 +4,7 @@
  */
 import { createSecureContext, type SecureContext } from "node:tls";
 import { Deadlines } from "./deadlines.ts";
+import { ExtensionCache } from "./handshake.ts";
 
 const READ_BYTES = 65536;
 export const WRITE_BYTES = 32768;
@@ -13,6 +14,7 @@ const MOST_SESSIONS = 1000;
 
 export class ConnectionResources {
   readonly deadlines = new Deadlines();
+  readonly extensions = new ExtensionCache();
   /** What was read is dealt with before the next read, so one is enough for all. */
   readonly readBuffer = Buffer.allocUnsafeSlow(READ_BYTES);
   private readonly spare: Buffer[] = [];

@@ -29,6 +29,25 @@ const noExtensions: Extensions = {
   auth: [],
 };
 
+/** Replies to EHLO that are remembered, and how long one may be. */
+const MOST_KNOWN = 1000;
+const LONGEST_KNOWN = 1000;
+
+/** What replies to EHLO mean: a server says the same each time. */
+export class ExtensionCache {
+  private readonly known = new Map<string, Extensions>();
+
+  parse(reply: string): Extensions {
+    const before = this.known.get(reply);
+    if (before) return before;
+    const extensions = parseExtensions(reply);
+    if (reply.length > LONGEST_KNOWN) return extensions;
+    if (this.known.size >= MOST_KNOWN) this.known.clear();
+    this.known.set(reply, extensions);
+    return extensions;
+  }
+}
+
 export function parseExtensions(reply: string): Extensions {
   const offered = new Map<string, string[]>();
   for (const line of reply.split("\n").slice(1)) {
@@ -59,6 +78,7 @@ export interface HandshakeOptions {
   readonly heloHost: string;
   readonly useTls: boolean;
   readonly credentials: Credentials | undefined;
+  readonly extensions: ExtensionCache;
 }
 
 type State = "greeting" | "ehlo" | "helo" | "starttls" | "auth";
@@ -87,7 +107,7 @@ export class Handshake {
         this.state = "ehlo";
         return { type: "send", text: `EHLO ${heloHost}\r\n` };
       case "ehlo":
-        if (code === 250) return this.offered(parseExtensions(text));
+        if (code === 250) return this.offered(this.options.extensions.parse(text));
         if (code === 421 || code === 0) return failed(outcomes.hello(ip, text), true);
         this.state = "helo";
         return { type: "send", text: `HELO ${heloHost}\r\n` };

@@ -171,6 +171,11 @@ export interface Target {
 
 /** Addresses in the order to try: by preference, equal ones in random order. RFC 5321 5.1. */
 export function targetsOf(to: Destination, random: () => number): Target[] {
+  const [only] = to.exchangers;
+  const [address] = only?.addresses ?? [];
+  if (only && address && to.exchangers.length === 1 && only.addresses.length === 1) {
+    return [{ name: only.name, address, port: to.port }];
+  }
   return to.exchangers
     .map((exchanger) => ({ exchanger, lot: random() }))
     .sort((a, b) => a.exchanger.preference - b.exchanger.preference || a.lot - b.lot)

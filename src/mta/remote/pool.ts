@@ -60,6 +60,8 @@ export class Pool implements ConnectionOwner, Timed {
   deadline = Number.POSITIVE_INFINITY;
   private readonly destination: Destination;
   private readonly options: PoolOptions;
+  private readonly settings: ConnectionSettings;
+  private readonly clearSettings: ConnectionSettings;
   private readonly waiting: Job[] = [];
   private readonly current = new Map<SmtpConnection, Job>();
   private readonly live = new Set<SmtpConnection>();
@@ -77,6 +79,8 @@ export class Pool implements ConnectionOwner, Timed {
   constructor(destination: Destination, options: PoolOptions) {
     this.destination = destination;
     this.options = options;
+    this.settings = { ...options.settings, credentials: destination.credentials, useTls: true };
+    this.clearSettings = { ...this.settings, useTls: false };
   }
 
   add(job: Job): void {
@@ -180,7 +184,7 @@ export class Pool implements ConnectionOwner, Timed {
     const usable = all.filter((t) => !timeouts.table.suppressed(t.address, seconds));
     const recent = (t: Target): number =>
       now - (this.failed.get(t.address) ?? Number.NEGATIVE_INFINITY) < 60_000 ? 1 : 0;
-    const targets = usable.sort((a, b) => recent(a) - recent(b));
+    const targets = usable.length > 1 ? usable.sort((a, b) => recent(a) - recent(b)) : usable;
     return this.tryNext({ targets, outcome: noConnection });
   }
 
@@ -190,16 +194,8 @@ export class Pool implements ConnectionOwner, Timed {
       this.attemptFailed(attempt.outcome);
       return false;
     }
-    const connection = new SmtpConnection(
-      target,
-      {
-        ...this.options.settings,
-        useTls: !this.clearOnly.has(target.address),
-        credentials: this.destination.credentials,
-      },
-      this.options.resources,
-      this,
-    );
+    const settings = this.clearOnly.has(target.address) ? this.clearSettings : this.settings;
+    const connection = new SmtpConnection(target, settings, this.options.resources, this);
     this.opening.set(connection, attempt);
     return true;
   }

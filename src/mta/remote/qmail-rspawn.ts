@@ -34,6 +34,8 @@ type Slot = Extract<QueueMessage, { type: "remote" }>;
 /** Reports in one frame, and the bytes of their texts: both well below the frame limit. */
 const MOST_REPORTS = 1000;
 const MOST_TEXT = 262144;
+/** How long a report may wait for others. */
+const GATHER_MS = 5;
 
 const noHost: Outcome = {
   verdict: "D",
@@ -46,7 +48,11 @@ export class Rspawn {
   private readonly raw: RawBodies | undefined;
   private reports: Report[] = [];
   private reportBytes = 0;
-  private scheduled = false;
+  /** A slot has ended. */
+  private isUrgent = false;
+  private immediate: NodeJS.Immediate | undefined;
+  private timer: NodeJS.Timeout | undefined;
+  private sentAt = Number.NEGATIVE_INFINITY;
   private running = 0;
   private whenDone: (() => void) | undefined;
   private stopping = false;
@@ -120,11 +126,7 @@ export class Rspawn {
     }
     this.bodies.get(slot.message, slot.token, slot.sizeBytes).then(
       (fetched) => this.deliver(slot, fetched),
-      () => {
-        slot.recipients.forEach((_, at) => {
-          this.report(slot.first + at, outcomes.unreadable());
-        });
-      },
+      () => this.unreadable(slot),
     );
   }
 
@@ -132,8 +134,11 @@ export class Rspawn {
     let left = slot.recipients.length;
     body.retain();
     const settled = (delivery: number, outcome: Outcome): void => {
+      if (--left === 0) {
+        this.isUrgent = true;
+        body.release();
+      }
       this.report(delivery, outcome);
-      if (--left === 0) body.release();
     };
     const hosts = byHost(slot);
     for (const one of hosts.get("") ?? []) settled(one.tag, noHost);
@@ -144,6 +149,13 @@ export class Rspawn {
     this.options.engine.deliver({ sites, sender, verp: true, prefix, body }, settled);
   }
 
+  private unreadable(slot: Slot): void {
+    this.isUrgent = true;
+    slot.recipients.forEach((_, at) => {
+      this.report(slot.first + at, outcomes.unreadable());
+    });
+  }
+
   /** One program after the other: a slot is one delivery's worth of load. */
   private async external(slot: Slot, raw: RawBodies): Promise<void> {
     const { program = "", env, fetch } = this.options;
@@ -151,15 +163,14 @@ export class Rspawn {
     try {
       path = await raw.path(slot.message, () => fetch(slot.message, slot.token, slot.sizeBytes));
     } catch {
-      slot.recipients.forEach((_, at) => {
-        this.report(slot.first + at, outcomes.unreadable());
-      });
+      this.unreadable(slot);
       return;
     }
     const prefix = slot.prefix === "" ? undefined : new HeaderPrefix(slot.prefix, "\n");
     for (const [at, recipient] of slot.recipients.entries()) {
       const host = hostOf(recipient.routed);
       const sender = expandVerp(slot.sender, recipient.original);
+      this.isUrgent = true;
       const unfit = host === "" || [host, sender, recipient.routed].some((w) => w.includes("\0"));
       this.report(
         slot.first + at,
@@ -187,18 +198,29 @@ export class Rspawn {
     this.reportBytes += kept.length;
     this.running--;
     if (this.reports.length >= MOST_REPORTS || this.reportBytes >= MOST_TEXT) this.flush();
-    else if (!this.scheduled) {
-      this.scheduled = true;
-      setImmediate(() => {
-        this.scheduled = false;
-        this.flush();
-      });
-    }
+    else this.schedule();
     if (this.running === 0) this.whenDone?.();
   }
 
+  /**
+   * At the end of this turn what is urgent: the end of a slot, which makes room for the next one, and
+   * the first report after a pause. The others may wait a moment for more: qmail-send would do little
+   * else than wake up for each.
+   */
+  private schedule(): void {
+    if (this.isUrgent || performance.now() - this.sentAt >= GATHER_MS) {
+      this.immediate ??= setImmediate(() => this.flush());
+    } else this.timer ??= setTimeout(() => this.flush(), GATHER_MS);
+  }
+
   private flush(): void {
+    clearImmediate(this.immediate);
+    clearTimeout(this.timer);
+    this.immediate = undefined;
+    this.timer = undefined;
+    this.isUrgent = false;
     if (this.reports.length === 0) return;
+    this.sentAt = performance.now();
     if (!this.silent) this.options.send(this.reports);
     this.reports = [];
     this.reportBytes = 0;

@@ -85,6 +85,7 @@ export class SmtpConnection implements Timed {
       heloHost: settings.heloHost,
       useTls: settings.useTls,
       credentials: settings.credentials,
+      extensions: resources.extensions,
     });
     this.reader = new ReplyReader((code, data, from, to) => this.reply(code, data, from, to));
     const socket = createConnection({

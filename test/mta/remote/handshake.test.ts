@@ -1,10 +1,16 @@
 /** What a relay gets to know before TLS stands. */
 import { expect, test } from "vitest";
-import { Handshake } from "../../../src/mta/remote/handshake.ts";
+import { ExtensionCache, Handshake } from "../../../src/mta/remote/handshake.ts";
 
 function greeted(ip: string, useTls = true): Handshake {
   const credentials = { user: "joe", password: "secret" };
-  const handshake = new Handshake({ ip, heloHost: "h", useTls, credentials });
+  const handshake = new Handshake({
+    ip,
+    heloHost: "h",
+    useTls,
+    credentials,
+    extensions: new ExtensionCache(),
+  });
   handshake.reply(220, "220 hello");
   return handshake;
 }
