@@ -36,6 +36,11 @@ export interface Submission {
   put(bytes: Uint8Array | string): void;
   from(sender: string): void;
   to(recipient: string): void;
+  /**
+   * Many recipients, each ended by NUL; the bytes are the submission's from here on. Where a door has it,
+   * it saves taking apart what is put together again. See `addPacked`.
+   */
+  toPacked?(packed: Buffer): void;
   /** Whether enough is buffered that the caller should await `drained()` before giving more. */
   readonly full: boolean;
   drained(): Promise<void>;
@@ -52,4 +57,10 @@ export interface QueueDoor {
   /** Whether `prefix` can be kept; what stands behind QMAILQUEUE knows none. */
   readonly carriesPrefix: boolean;
   open(options?: SubmissionOptions): Submission;
+}
+
+/** Recipients each ended by NUL, as a store of people gives them, through any door. */
+export function addPacked(submission: Submission, packed: Buffer): void {
+  if (submission.toPacked) submission.toPacked(packed);
+  else for (const each of packed.toString("utf8").split("\0")) if (each !== "") submission.to(each);
 }

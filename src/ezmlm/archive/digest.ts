@@ -21,6 +21,7 @@ import { isLinkField, linkPrefix } from "../post/unsubscribe-link.ts";
 import { dateAndId, mailingListFields } from "../reply/compose.ts";
 import { commandAddress } from "../reply/reply-list.ts";
 import { catalogue, catalogueFor, renderText } from "../reply/texts.ts";
+import { addSubscribers } from "../subscribers/subdb.ts";
 import { putArchiveMail } from "./archive-mail.ts";
 import type { ArchiveFormat } from "./get-request.ts";
 import { readIndexRange } from "./index-file.ts";
@@ -93,10 +94,7 @@ async function queueDigest(
       keep: keptFields(list),
     });
     out.from(`${list.local}-digest-return-${range.from}-@${list.host}-@[]`);
-    for await (const batch of list.db("digest").each()) {
-      for (const recipient of batch) out.to(recipient);
-      if (out.full) await out.drained();
-    }
+    await addSubscribers(out, list.db("digest"));
     return (await out.commit()).id;
   } catch (error) {
     out.abort();

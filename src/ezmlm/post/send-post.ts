@@ -22,7 +22,7 @@ import { type IndexEntry, indexEntry } from "../archive/index-line.ts";
 import type { List } from "../list/list.ts";
 import { type ListNumber, readNumber, sizeUnits, writeNumber } from "../list/number.ts";
 import { catalogue } from "../reply/texts.ts";
-import type { HashRange } from "../subscribers/subdb.ts";
+import { addSubscribers, type HashRange } from "../subscribers/subdb.ts";
 import { ArchiveFile, archivePath, isArchived } from "./archive-file.ts";
 import type { IncomingMessage } from "./incoming.ts";
 import { postHeaders } from "./outgoing-header.ts";
@@ -179,17 +179,7 @@ class Sending {
     const { list, post, submission } = this;
     const { local, host } = list;
     submission.from(`${local}-return-${post.parentNumber ?? this.number}-@${host}-@[]`);
-    let recipients = 0;
-    for await (const batch of list.db().each(post.range)) {
-      for (const address of batch) {
-        // `@domain` lets a domain post; it is nobody to write to.
-        if (address.startsWith("@")) continue;
-        submission.to(address);
-        recipients++;
-      }
-      if (submission.full) await submission.drained();
-    }
-    if (recipients === 0) {
+    if (!(await addSubscribers(submission, list.db(), post.range))) {
       submission.abort();
       return undefined;
     }

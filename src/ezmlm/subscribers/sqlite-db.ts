@@ -7,7 +7,7 @@ import { statSync } from "node:fs";
 import { asciiLower } from "../../lib/address.ts";
 import { unixSeconds } from "../../lib/date822.ts";
 import { errorText, PermanentError, TemporaryError } from "../../lib/errors.ts";
-import { type Database, type Statement, sqliteCode } from "../../lib/sqlite.ts";
+import { type Database, prepared, type Statement, sqliteCode } from "../../lib/sqlite.ts";
 import { appendLog, logLine } from "../list/log.ts";
 import { addressSlot, slots } from "./hash.ts";
 import type { StoreParts } from "./open.ts";
@@ -21,6 +21,7 @@ import {
 } from "./subdb.ts";
 
 const pageSize = 5000;
+const packedSize = 2000;
 const changesPerTransaction = 50_000;
 /** From this many on, changes are sorted: neighbours share pages, random ones read and write them all. */
 const bulkSize = 1000;
@@ -30,7 +31,6 @@ const builtIn = new Set(["", "digest", "allow", "deny", "mod"]);
 export class SqliteDb implements SubscriberDb {
   readonly name: string;
   private readonly parts: StoreParts;
-  private readonly statements = new Map<string, Statement>();
 
   constructor(parts: StoreParts, name: string) {
     this.parts = parts;
@@ -78,17 +78,41 @@ export class SqliteDb implements SubscriberDb {
   }
 
   async *each(range?: HashRange): AsyncIterable<string[]> {
+    const part = partOf(range);
     const page = this.prepare(
       "SELECT address FROM subscriber WHERE db = ? AND address > ? AND slot <= 52 ORDER BY address LIMIT ?",
     ).pluck();
-    const whole = !range || (range.low <= 0 && range.high >= slots - 1);
     for (let after = ""; ; ) {
       const addresses = guard(() => page.all(this.name, after, pageSize)) as string[];
       const last = addresses.at(-1);
       if (last === undefined) return;
-      yield whole ? addresses : addresses.filter((address) => inRange(address, range));
+      yield part ? addresses.filter((address) => inRange(address, part)) : addresses;
       if (addresses.length < pageSize) return;
       after = last;
+    }
+  }
+
+  async *packed(range?: HashRange): AsyncIterable<Buffer> {
+    if (partOf(range)) {
+      for await (const addresses of this.each(range)) {
+        const mailable = addresses.filter((address) => !address.startsWith("@"));
+        if (mailable.length > 0) yield Buffer.from(`${mailable.join("\0")}\0`);
+      }
+      return;
+    }
+    // Put together by SQLite, in the order of the inner query: a string per address would cost more
+    // than all the rest.
+    const page = this.prepare(
+      `SELECT CAST(group_concat(address, char(0)) || char(0) AS BLOB) FROM (
+        SELECT address FROM subscriber WHERE db = ? AND address > ? AND slot <= 52
+        AND address NOT GLOB '@*' ORDER BY address LIMIT ${packedSize})`,
+    ).pluck();
+    for (let after = ""; ; ) {
+      const packed = guard(() => page.get(this.name, after)) as Buffer | null;
+      if (!packed) return;
+      const last = packed.lastIndexOf(0, packed.length - 2) + 1;
+      after = packed.toString("utf8", last, packed.length - 1);
+      yield packed;
     }
   }
 
@@ -110,12 +134,7 @@ export class SqliteDb implements SubscriberDb {
   }
 
   private prepare(sql: string): Statement {
-    let statement = this.statements.get(sql);
-    if (!statement) {
-      statement = guard(() => this.db().prepare(sql));
-      this.statements.set(sql, statement);
-    }
-    return statement;
+    return guard(() => prepared(this.db(), sql));
   }
 
   /** A typing error shall not make a database that nobody ever reads. */
@@ -164,6 +183,11 @@ function sorted(entries: readonly Entry[]): Entry[] {
   const keyed = entries.map((entry) => ({ key: asciiLower(entry.address), entry }));
   keyed.sort((a, b) => (a.key < b.key ? -1 : a.key > b.key ? 1 : 0));
   return keyed.map(({ entry }) => entry);
+}
+
+/** Undefined: the range is everybody. */
+function partOf(range: HashRange | undefined): HashRange | undefined {
+  return range && (range.low > 0 || range.high < slots - 1) ? range : undefined;
 }
 
 function inRange(address: string, range: HashRange): boolean {

@@ -4,6 +4,7 @@
  * readers take no lock and see it before or after. Records nobody understands are left where they
  * are. Reference ezmlm-formats.md 1.
  */
+import { isUtf8 } from "node:buffer";
 import { mkdirSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { asciiLower } from "../../lib/address.ts";
@@ -65,12 +66,12 @@ class HashFile {
   }
 }
 
-/** Content as a binary string; a missing file is empty. */
-function readBytes(path: string): string {
+/** Content; a missing file is empty. */
+function readBytes(path: string): Buffer {
   try {
-    return readFileSync(path, "latin1");
+    return readFileSync(path);
   } catch (error) {
-    if (isErrno(error, "ENOENT", "ENOTDIR")) return "";
+    if (isErrno(error, "ENOENT", "ENOTDIR")) return Buffer.alloc(0);
     throw new TemporaryError(`Unable to read ${path}: ${errorText(error)}. (#4.3.0)`, {
       cause: error,
     });
@@ -79,7 +80,7 @@ function readBytes(path: string): string {
 
 /** Records of a file. A last record without its NUL counts. */
 function readRecords(path: string): string[] {
-  const records = readBytes(path).split("\0");
+  const records = readBytes(path).toString("latin1").split("\0");
   if (records.at(-1) === "") records.pop();
   return records;
 }
@@ -105,6 +106,36 @@ function addressOf(record: string): string | undefined {
   return Buffer.from(record.slice(1), "latin1").toString("utf8");
 }
 
+/** Addresses that take mail out of a hash file, each ended by NUL. */
+function packedRecords(file: Buffer): Buffer {
+  // One broken byte among a million addresses must not make the queue refuse them all.
+  const bytes = isUtf8(file) ? file : Buffer.from(file.toString("utf8"));
+  const packed = Buffer.allocUnsafe(bytes.length + 1);
+  let size = 0;
+  for (let at = 0; at < bytes.length; ) {
+    const nul = bytes.indexOf(0, at);
+    const end = nul < 0 ? bytes.length : nul;
+    if (takesMail(bytes, at, end)) {
+      size += bytes.copy(packed, size, at + 1, end);
+      packed[size++] = 0;
+    }
+    at = end + 1;
+  }
+  return packed.subarray(0, size);
+}
+
+/** As addressOf(), for the bytes from `T` to before the NUL; entries `@domain` take none. */
+function takesMail(bytes: Buffer, from: number, end: number): boolean {
+  if (bytes[from] !== 0x54 || bytes[from + 1] === 0x40) return false;
+  let hasAt = false;
+  for (let at = from + 1; at < end; at++) {
+    const byte = bytes[at];
+    if (byte === 0x40) hasAt = true;
+    else if (byte === 10 || byte === 13) return false;
+  }
+  return hasAt;
+}
+
 const recordOf = (address: string): string => Buffer.from(`T${address}`).toString("latin1");
 
 export class StdDb implements SubscriberDb {
@@ -119,7 +150,8 @@ export class StdDb implements SubscriberDb {
   async has(address: string): Promise<string | undefined> {
     for (const wanted of [address, wildcardOf(address)]) {
       for (const slot of recordSlots(wanted)) {
-        const found = findRecord(readBytes(join(this.dir, fileName(slot))), recordOf(wanted));
+        const content = readBytes(join(this.dir, fileName(slot))).toString("latin1");
+        const found = findRecord(content, recordOf(wanted));
         if (found !== undefined) return addressOf(found);
       }
     }
@@ -169,6 +201,13 @@ export class StdDb implements SubscriberDb {
         const addresses = records.slice(at, at + batchSize).map(addressOf);
         yield addresses.filter((address) => address !== undefined);
       }
+    }
+  }
+
+  async *packed(range: HashRange = { low: 0, high: slots - 1 }): AsyncIterable<Buffer> {
+    for (let slot = range.low; slot <= Math.min(range.high, slots - 1); slot++) {
+      const packed = packedRecords(readBytes(join(this.dir, fileName(slot))));
+      if (packed.length > 0) yield packed;
     }
   }
 

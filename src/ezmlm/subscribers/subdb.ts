@@ -6,6 +6,7 @@
  */
 import { asciiLower, splitAddress } from "../../lib/address.ts";
 import { PermanentError, TemporaryError } from "../../lib/errors.ts";
+import { addPacked, type Submission } from "../../lib/queue-door.ts";
 
 export interface Change {
   /** What the Log says after `+` or `-`: "" by the user, "mod", "probe", "manual" or a tag. */
@@ -42,11 +43,31 @@ export interface SubscriberDb {
   removeAll(entries: readonly Entry[], change?: Change): Promise<number>;
   /** All addresses in batches, in the order of the store. Takes no lock; each is seen at most once. */
   each(range?: HashRange): AsyncIterable<string[]>;
+  /**
+   * The same for a mail to all of them: addresses each ended by NUL, in UTF-8, some thousand at a time.
+   * Without entries `@domain`: they let a domain post and are nobody to write to.
+   */
+  packed(range?: HashRange): AsyncIterable<Buffer>;
   count(): Promise<number>;
   /** Make what the store needs to hold this database; harmless when it is there. */
   create(): Promise<void>;
   /** Forget every entry. */
   clear(): Promise<void>;
+}
+
+/** Every subscriber a recipient; answers whether there is one. */
+export async function addSubscribers(
+  submission: Submission,
+  db: SubscriberDb,
+  range?: HashRange,
+): Promise<boolean> {
+  let found = false;
+  for await (const packed of db.packed(range)) {
+    addPacked(submission, packed);
+    found = true;
+    if (submission.full) await submission.drained();
+  }
+  return found;
 }
 
 /** Longest address, in bytes: what fits the hashed files of the originals. */

@@ -77,6 +77,22 @@ export class QueueSubmission implements Submission {
     if (this.heldBytes >= BODY_CHUNK) this.release("recipients");
   }
 
+  /** Passed on as it is, in frames of whole addresses. */
+  toPacked(packed: Buffer): void {
+    this.release("recipients");
+    for (let at = 0; at < packed.length; ) {
+      let end = Math.min(at + BODY_CHUNK, packed.length);
+      if (end < packed.length) {
+        const cut = packed.lastIndexOf(0, end - 1) + 1;
+        // No address is as long as a frame; one that pretends to be is the server's to refuse.
+        if (cut > at) end = cut;
+      }
+      this.hold(packed.subarray(at, end));
+      this.release("recipients");
+      at = end;
+    }
+  }
+
   get full(): boolean {
     return !this.ended && (this.waiting.length > 1 || this.carrier.congested);
   }

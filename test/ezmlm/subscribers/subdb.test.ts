@@ -5,6 +5,7 @@ import fc from "fast-check";
 import { afterEach, describe, expect, it } from "vitest";
 import { type List, openList } from "../../../src/ezmlm/list/list.ts";
 import { hashSlot } from "../../../src/ezmlm/subscribers/hash.ts";
+import type { HashRange } from "../../../src/ezmlm/subscribers/subdb.ts";
 import { asciiLower } from "../../../src/lib/address.ts";
 import { makeHost, makeList, runCommand, type TestList } from "../../support/ezmlm.ts";
 
@@ -23,6 +24,15 @@ async function all(list: List, name = ""): Promise<string[]> {
   const addresses: string[] = [];
   for await (const batch of list.db(name).each()) addresses.push(...batch);
   return addresses;
+}
+
+async function packed(list: List, range?: HashRange): Promise<string[]> {
+  const parts: Buffer[] = [];
+  for await (const part of list.db().packed(range)) {
+    expect(part.at(-1)).toBe(0);
+    parts.push(part);
+  }
+  return Buffer.concat(parts).toString("utf8").split("\0").slice(0, -1);
 }
 
 const fileOf = (address: string, width: 32 | 64 = 64): string =>
@@ -153,6 +163,22 @@ describe.each([
     expect(halves.sort()).toEqual(addresses.sort());
   });
 
+  it("hands everybody who takes mail to the queue, once, `@domain` left out", async () => {
+    const list = await listOf(await makeList(switches));
+    const mailable = Array.from({ length: 4321 }, (_, i) => `Usér${i}@example${i % 7}.com`);
+    const entries = [...mailable, "@whole.example", "@2.example"];
+    await list.db().addAll(entries.map((address) => ({ address })));
+    expect((await packed(list)).sort()).toEqual([...mailable].sort());
+    const shares = [
+      await packed(list, { low: 0, high: 20 }),
+      await packed(list, { low: 21, high: 52 }),
+    ];
+    expect(shares.every((share) => share.length > 1000)).toBe(true);
+    expect(shares.flat().sort()).toEqual([...mailable].sort());
+    await list.db().clear();
+    expect(await packed(list)).toEqual([]);
+  });
+
   it("loses nobody when four commands add at once", async () => {
     const test = await makeList(switches);
     const people = (who: number): string =>
@@ -203,6 +229,15 @@ describe("SubscriberDb of std, in files the originals wrote", () => {
     test.write("subscribers/@", "Tgood@example.com\0bad@example.com\0T\0\0Thalf@exam");
     const list = await listOf(test);
     expect(await all(list)).toEqual(["good@example.com", "half@exam"]);
+    expect(await packed(list)).toEqual(["good@example.com", "half@exam"]);
+    // One record that is no UTF-8 must not keep the others from their mail.
+    const latin = Buffer.from(
+      "Tj\xf6rg@example.com\0Tgood@example.com\0Tz\ne@example.com\0",
+      "latin1",
+    );
+    writeFileSync(join(test.dir, "subscribers/@"), latin);
+    expect(await packed(list)).toEqual(await all(list));
+    expect(await packed(list)).toHaveLength(2);
   });
 
   it("ignores a temp file that a crash left, and the next change replaces it", async () => {

@@ -101,6 +101,27 @@ test("put() never has more than the credit window under way and reports full", a
   );
 });
 
+test("toPacked() cuts at whole addresses, keeps to the credit, and goes together with to()", async () => {
+  const { queue, client } = await start();
+  const mail = client.open();
+  mail.put("Subject: x\n\n");
+  mail.from("list-return-@example.org-@[]");
+  const addresses = Array.from({ length: 30_000 }, (_, i) => `subscriber${i}@exämple.net`);
+  mail.to("first@example.net");
+  mail.toPacked(Buffer.from(`${addresses.join("\0")}\0`));
+  if (mail.full) await mail.drained();
+  mail.to("last@example.net");
+  await mail.commit();
+  expect(queue.mails[0]?.recipients).toEqual([
+    "first@example.net",
+    ...addresses,
+    "last@example.net",
+  ]);
+  const frames = queue.log.flatMap((m) => (m.type === "recipients" ? [m.packed] : []));
+  expect(frames.every((packed) => packed.at(-1) === 0)).toBe(true);
+  expect(Math.max(...frames.map((packed) => packed.length))).toBeLessThanOrEqual(BODY_CHUNK);
+});
+
 test("to() streams 100,000 recipients in frames the channel takes", async () => {
   const { queue, client } = await start();
   const mail = client.open({ urgency: "bulk" });
