@@ -1,6 +1,7 @@
 /**
  * One end of a channel: typed messages over a stream socket. Messages written in one turn leave in
- * one write. A peer that sends garbage is closed, never trusted with a second try.
+ * one write; with `gatherMs`, those of a busy time do. A peer that sends garbage is closed, never
+ * trusted with a second try.
  */
 import type { Duplex } from "node:stream";
 import { type Frame, FrameWriter } from "../../lib/frame.ts";
@@ -16,22 +17,30 @@ export class Channel<In, Out> {
   private readonly socket: Duplex;
   private readonly write: (out: FrameWriter, message: Out) => void;
   private readonly out = new FrameWriter();
+  private readonly gatherMs: number;
   private scheduled = false;
+  private flushedAt = 0;
   private ended = false;
 
+  /**
+   * `gatherMs`: a write that follows another one sooner waits this long for company. Each write
+   * wakes the peer, which costs more than the message itself.
+   */
   constructor(
     socket: Duplex,
     write: (out: FrameWriter, message: Out) => void,
     read: (frame: Frame) => In,
     events: ChannelEvents<In>,
+    gatherMs = 0,
   ) {
     this.socket = socket;
+    this.gatherMs = gatherMs;
     this.write = write;
     const reader = channelReader();
     socket.on("data", (chunk: Buffer) => {
       if (this.ended) return;
       try {
-        for (const frame of reader.push(chunk)) events.message(read(frame));
+        reader.push(chunk, (frame) => events.message(read(frame)));
       } catch (error) {
         this.finish(events, error instanceof Error ? error : new Error(String(error)));
       }
@@ -57,7 +66,7 @@ export class Channel<In, Out> {
     return this.out.sizeBytes + this.socket.writableLength;
   }
 
-  /** Queue a message; it leaves at the end of this turn of the event loop. */
+  /** Queue a message; it leaves at the end of this turn of the event loop, or gathered. */
   send(message: Out): void {
     if (this.ended) return;
     this.write(this.out, message);
@@ -65,9 +74,16 @@ export class Channel<In, Out> {
       this.flush();
     } else if (!this.scheduled) {
       this.scheduled = true;
-      setImmediate(() => this.flush());
+      const now = this.gatherMs > 0 ? performance.now() : 0;
+      if (now - this.flushedAt < this.gatherMs) setTimeout(this.leave, this.gatherMs);
+      else setImmediate(this.leave);
+      this.flushedAt = now;
     }
   }
+
+  private readonly leave = (): void => {
+    this.flush();
+  };
 
   /** Hand everything to the socket now; false when the caller should wait for `drained`. */
   flush(): boolean {

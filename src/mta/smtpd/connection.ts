@@ -69,8 +69,14 @@ export class Connection implements Wire {
     }
   }
 
-  end(): void {
+  end(code: number): void {
     this.isEnding = true;
+    // After QUIT nothing more comes, and many clients close without reading our 221: an orderly
+    // shutdown would only meet their reset.
+    if (code === 0 && this.socket.writableLength === 0) {
+      this.socket.destroy();
+      return;
+    }
     this.hold();
     this.socket.setTimeout(LINGER_MS);
     this.socket.end();

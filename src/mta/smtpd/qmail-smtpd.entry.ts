@@ -29,15 +29,15 @@ async function serve(start: ControlMessage & { type: "start" }): Promise<void> {
     listener?.warn(text),
   );
   link = queue;
+  const own = { ...process.env };
   listener = new SmtpListener({
     home: start.home,
-    env: process.env,
+    env: own,
     queue(client) {
       // Somebody's qmail-queue, for all clients or by tcp.smtp.cdb: content filters live there.
-      const env = { ...process.env, ...client };
-      const program = env.QMAILQUEUE;
+      const program = client.QMAILQUEUE ?? own.QMAILQUEUE;
       if (!program) return queue.door;
-      return new ProgramQueue(program, start.home, env, async () => spawn);
+      return new ProgramQueue(program, start.home, { ...own, ...client }, async () => spawn);
     },
     log,
   });
