@@ -9,16 +9,23 @@ export class FrameError extends Error {
   override readonly name = "FrameError";
 }
 
+const EMPTY = Buffer.alloc(0);
+
 /** Collects fields of one or more frames into one buffer, so that a turn costs one write. */
 export class FrameWriter {
-  private buffer = Buffer.allocUnsafe(4096);
+  private buffer: Buffer;
   private length = 0;
   private start = 0;
+
+  /** `buffer`: where the first frames go, until they do not fit. */
+  constructor(buffer: Buffer = EMPTY) {
+    this.buffer = buffer;
+  }
 
   private reserve(bytes: number): void {
     const need = this.length + bytes;
     if (need <= this.buffer.length) return;
-    const next = Buffer.allocUnsafe(Math.max(need, this.buffer.length * 2));
+    const next = Buffer.allocUnsafe(Math.max(need, 4096, this.buffer.length * 2));
     this.buffer.copy(next, 0, 0, this.length);
     this.buffer = next;
   }
@@ -82,7 +89,7 @@ export class FrameWriter {
   /** The finished frames; the writer is empty afterwards. */
   take(): Buffer {
     const done = this.buffer.subarray(0, this.length);
-    this.buffer = Buffer.allocUnsafe(4096);
+    this.buffer = EMPTY;
     this.length = 0;
     return done;
   }
@@ -148,8 +155,8 @@ export class FrameReader {
     this.limitBytes = limitBytes;
   }
 
-  /** Frames completed by `chunk`. Throws FrameError when one announces more than the limit. */
-  *push(chunk: Buffer): Generator<Frame> {
+  /** Hands over the frames completed by `chunk`. Throws FrameError when one announces more than the limit. */
+  push(chunk: Buffer, take: (frame: Frame) => void): void {
     const data = this.pending ? Buffer.concat([this.pending, chunk]) : chunk;
     this.pending = undefined;
     let at = 0;
@@ -157,7 +164,7 @@ export class FrameReader {
       const size = data.readUInt32LE(at);
       if (size < 1 || size > this.limitBytes) throw new FrameError(`frame of ${size} bytes`);
       if (data.length - at - 4 < size) break;
-      yield new Frame(data[at + 4] as number, data.subarray(at + 5, at + 4 + size));
+      take(new Frame(data[at + 4] as number, data.subarray(at + 5, at + 4 + size)));
       at += 4 + size;
     }
     if (at < data.length) this.pending = at === 0 ? data : Buffer.from(data.subarray(at));

@@ -12,15 +12,21 @@ import { date822, unixSeconds } from "../../lib/date822.ts";
 import { isPrefixTemplate } from "../../lib/header-prefix.ts";
 import { type Urgency, urgencies } from "../../lib/queue-door.ts";
 import { SMALL_BODY, type Verdict } from "../channel/protocol.ts";
+import type { Router } from "../send/route.ts";
 import { ADDRESS_LIMIT } from "./drop-file.ts";
 import type { Failpoint } from "./failpoint.ts";
+import { unpackAddresses } from "./packed.ts";
+import { planJobs } from "./plan.ts";
 import type { QueueStore } from "./queue.ts";
 import { SpillBuffer } from "./spill.ts";
-import type { Expansion, MessageClass, NewMessage } from "./work.ts";
+import { newRow, SLICE } from "./states.ts";
+import type { Expansion, MessageClass, NewJob, NewMessage } from "./work.ts";
 
 /** Bytes of all messages being received that may stay in memory. */
 const BUDGET = 64 << 20;
 const SMALL_ENVELOPE = 65536;
+/** Envelopes up to this size become jobs when they are accepted. */
+const EAGER_BYTES = 2000;
 /** Below this much free space nothing is accepted: the rest is for marks. */
 const FREE_SPACE_FLOOR = 32 << 20;
 const SPACE_CHECK_MS = 1000;
@@ -44,8 +50,8 @@ export interface IntakeOptions {
   now(): Date;
   /** A message was committed. Called before its client is answered. */
   accepted(message: NewMessage, expansion: Expansion | undefined): void;
-  /** Whether small messages may become jobs at once: nothing older waits for that. */
-  eager(): boolean;
+  /** To make jobs of a small message at once; undefined while something older waits for that. */
+  router(): Router | undefined;
   /** Why nothing can be taken now, as a verdict text; undefined: go on. */
   refusing(): string | undefined;
 }
@@ -67,6 +73,7 @@ export class Intake {
   /** Ids whose spills must not be swept. */
   readonly receiving = new Set<number>();
   private held = 0;
+  private dated = { second: -1, text: "" };
   private spaceCheckedAt = 0;
   private freeBytes = Number.POSITIVE_INFINITY;
 
@@ -80,6 +87,14 @@ export class Intake {
     const id = ++this.lastId;
     this.receiving.add(id);
     return new IncomingMessage(this, id, origin);
+  }
+
+  /** Now, for a Received line; made once a second. */
+  date(): string {
+    const now = this.options.now();
+    const second = Math.floor(now.getTime() / 1000);
+    if (second !== this.dated.second) this.dated = { second, text: date822(now) };
+    return this.dated.text;
   }
 
   /** Whether `bytes` more may stay in memory. */
@@ -117,10 +132,21 @@ export class IncomingMessage {
     this.intake = intake;
     this.id = id;
     this.origin = origin;
-    this.body = new SpillBuffer(join(intake.mess, String(id)), SMALL_BODY);
-    this.envelope = new SpillBuffer(join(intake.mess, `${id}.envelope`), SMALL_ENVELOPE);
-    const date = date822(intake.options.now());
-    void this.body.add(Buffer.from(`Received: (qmail ${id} invoked ${origin.phrase}); ${date}\n`));
+    const dir = intake.mess;
+    this.body = new SpillBuffer({
+      dir,
+      name: String(id),
+      limitBytes: SMALL_BODY,
+      hashed: true,
+    });
+    this.envelope = new SpillBuffer({
+      dir,
+      name: `${id}.envelope`,
+      limitBytes: SMALL_ENVELOPE,
+      hashed: false,
+    });
+    const received = `Received: (qmail ${id} invoked ${origin.phrase}); ${intake.date()}\n`;
+    void this.body.add(Buffer.from(received, "latin1"));
   }
 
   /** Bytes taken from the client: when the promise (if any) resolves they are out of memory. */
@@ -191,9 +217,22 @@ export class IncomingMessage {
     if (this.refusal) return { accepted: false, ...this.refusal };
     const message = await this.message(this.sender ?? "");
     if (message.body === null) options.failpoint.hit("spill-written");
-    const { id, repeat, expansion } = await options.queue.accept(message, options.eager());
+    const jobs = this.plan(message);
+    const { id, repeat, jobIds } = await options.queue.accept(message, jobs);
+    const expansion = jobs && jobIds ? expansionOf(message, jobs, jobIds) : undefined;
     if (!repeat) options.accepted(message, expansion);
     return { accepted: true, id, repeat };
+  }
+
+  /** Jobs of a message with few recipients, when nothing older waits to be expanded. */
+  private plan(message: NewMessage): NewJob[] | null {
+    const { envelope } = message;
+    if (!envelope || envelope.length > EAGER_BYTES) return null;
+    const router = this.intake.options.router();
+    if (!router) return null;
+    const bytes = Buffer.from(envelope.buffer, envelope.byteOffset, envelope.length);
+    const { addresses } = unpackAddresses(bytes, 0, SLICE);
+    return addresses.length === 0 ? null : planJobs(message, addresses, 0, router);
   }
 
   /** The row to be, with its bytes durable or in memory. */
@@ -210,7 +249,7 @@ export class IncomingMessage {
       sender,
       sizeBytes: body.sizeBytes,
       bodyType: body.ascii ? 0 : 1,
-      hash: body.sha256,
+      hash: body.hash,
       body: body.bytes,
       envelope: envelope.bytes,
       envelopeBytes: envelope.sizeBytes,
@@ -240,4 +279,22 @@ export class IncomingMessage {
     await this.body.discard();
     await this.envelope.discard();
   }
+}
+
+/** What expanding it later would have told the scheduler. */
+function expansionOf(
+  message: NewMessage,
+  jobs: readonly NewJob[],
+  ids: readonly number[],
+): Expansion {
+  const { id, born, uid, sender, sizeBytes: size, bodyType, prefix } = message;
+  const spilled = message.body === null ? 1 : 0;
+  return {
+    begun: true,
+    message: { id, class: message.class, born, uid, sender, size, bodyType, spilled, prefix },
+    jobs: jobs.map((job, at) => newRow(job, ids[at] as number)),
+    finished: true,
+    envelopeSpilled: false,
+    end: undefined,
+  };
 }

@@ -7,12 +7,14 @@
 import { join } from "node:path";
 import { Worker } from "node:worker_threads";
 import { TemporaryError } from "../../lib/errors.ts";
+import { packBatch } from "./batch.ts";
 import type {
   Accepted,
   Expansion,
   LaneName,
   Mark,
   MessageEnd,
+  NewJob,
   NewMessage,
   ReadKind,
   ReadRequest,
@@ -26,10 +28,10 @@ import type {
 /** The store interface (design: coarse, asynchronous, no SQL). */
 export interface QueueStore {
   /**
-   * Resolves when the message is durable. Rejects with TemporaryError: it is not queued. With `expand`
-   * a message with few recipients becomes jobs at once, which saves a commit.
+   * Resolves when the message is durable. Rejects with TemporaryError: it is not queued. `jobs`, when
+   * given, are all of its recipients: then nothing is left to expand, which saves a commit.
    */
-  accept(message: NewMessage, expand?: boolean): Promise<Accepted>;
+  accept(message: NewMessage, jobs?: readonly NewJob[] | null): Promise<Accepted>;
   /** The next slice of recipients of a message in todo becomes jobs. */
   expand(message: number, weight: number): Promise<Expansion | null>;
   /** Jobs that are due, by lane. Who holds a claimed job is the business of the caller's memory. */
@@ -60,8 +62,6 @@ interface Waiting {
 
 /** Weight of one batch; about a fifth of a millisecond per ten, so a transaction stays under 20 ms. */
 const BATCH_WEIGHT = 400;
-/** Envelopes up to this size are expanded when they are accepted. */
-const EAGER_BYTES = 2000;
 /** Marks wait this long for a commit that somebody is waiting for, unless they are many. */
 const MARK_WAIT_MS = 15;
 const MANY_MARKS = 200;
@@ -173,7 +173,9 @@ export class Queue implements QueueStore {
       weight += this.waiting[count++]?.weight ?? 0;
     }
     this.inFlight = this.waiting.splice(0, count);
-    this.writer.postMessage(this.inFlight.map((w) => w.operation));
+    const batch = packBatch(this.inFlight.map((w) => w.operation));
+    const { buffer } = batch.accepts;
+    this.writer.postMessage(batch, buffer.byteLength > 0 ? [buffer as ArrayBuffer] : []);
   }
 
   private answered(answers: WriteAnswer[]): void {
@@ -195,11 +197,10 @@ export class Queue implements QueueStore {
     });
   }
 
-  accept(message: NewMessage, expand = false): Promise<Accepted> {
+  accept(message: NewMessage, jobs: readonly NewJob[] | null = null): Promise<Accepted> {
     const bytes = (message.body?.length ?? 0) + (message.envelope?.length ?? 0);
-    const eager = expand && message.envelope !== null && message.envelopeBytes <= EAGER_BYTES;
-    const weight = (eager ? 3 + message.envelopeBytes / 160 : 2) + bytes / 8192;
-    return this.write({ kind: "accept", message, expand: eager }, weight);
+    const weight = 2 + bytes / 8192 + (jobs?.length ?? 0) / 2;
+    return this.write({ kind: "accept", message, jobs }, weight);
   }
 
   expand(message: number, weight: number): Promise<Expansion | null> {

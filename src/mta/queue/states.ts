@@ -14,7 +14,8 @@
  * ends. No SQL here, it is in store.ts.
  */
 import type { Router } from "../send/route.ts";
-import { packRecipients, unpackAddresses } from "./packed.ts";
+import { unpackAddresses } from "./packed.ts";
+import { planJobs } from "./plan.ts";
 import type { Store, StoredMessage } from "./store.ts";
 import type {
   Accepted,
@@ -24,6 +25,7 @@ import type {
   MessageClass,
   MessageEnd,
   MessageRow,
+  NewJob,
   NewMessage,
 } from "./work.ts";
 
@@ -33,21 +35,31 @@ export const BOUNCING = 3;
 
 /** Most recipients expanded in one transaction. */
 export const SLICE = 1000;
-/** Most recipients of one job: a remote slot, or a stretch of local deliveries. */
-export const REMOTE_JOB = 200;
-export const LOCAL_JOB = 50;
 /** Above this a message is bulk whatever its sender said: small mail must not wait behind it. */
 export const BULK_RECIPIENTS = 200;
 
-/** receiving -> todo. A known key is answered with the message it first stood for. */
-export function accept(store: Store, message: NewMessage): Accepted {
+/**
+ * receiving -> todo, or with `jobs` (all of the recipients) -> active. A known key is answered with
+ * the message it first stood for.
+ */
+export function accept(
+  store: Store,
+  message: NewMessage,
+  jobs: readonly NewJob[] | null = null,
+): Accepted {
   if (message.key !== "") {
     const first = store.findKey(message.key, message.uid);
     if (first !== undefined) return { id: first, repeat: true };
     store.insertKey(message.key, message.uid, message.id, message.born);
   }
-  store.insertMessage(message);
-  return { id: message.id, repeat: false };
+  if (!jobs) {
+    store.insertMessage(message, TODO, 0, 0);
+    return { id: message.id, repeat: false };
+  }
+  let recipients = 0;
+  for (const job of jobs) recipients += job.count;
+  store.insertMessage(message, ACTIVE, recipients, jobs.length);
+  return { id: message.id, repeat: false, jobIds: jobs.map((job) => store.insertJob(job)) };
 }
 
 /** What expand needs besides the store. */
@@ -70,7 +82,8 @@ export function expand(store: Store, id: number, context: ExpandContext): Expans
   const cursor = message.cursor + (end - base);
   const finished = addresses.length === 0 || cursor >= message.envelopeBytes;
   const cls = classOf(message);
-  const jobs = insertJobs(store, message, cls, addresses, context.router);
+  const planned = planJobs({ ...message, class: cls }, addresses, message.expanded, context.router);
+  const jobs = planned.map((job) => newRow(job, store.insertJob(job)));
   store.advance(id, {
     state: finished ? ACTIVE : TODO,
     class: cls,
@@ -91,6 +104,23 @@ export function expand(store: Store, id: number, context: ExpandContext): Expans
   };
 }
 
+/** A job that was just inserted, as it stands in the database. */
+export function newRow(job: NewJob, id: number): JobRow {
+  const { message, site, class: cls, nextAt, count, ordinals, packed } = job;
+  return {
+    id,
+    message,
+    site,
+    class: cls,
+    nextAt,
+    tries: 0,
+    count,
+    settled: null,
+    ordinals,
+    packed,
+  };
+}
+
 /** Envelope length decides: an address is rarely under 20 bytes. */
 function classOf(message: StoredMessage): MessageClass {
   const many = message.class < 2 && message.envelopeBytes > BULK_RECIPIENTS * 20;
@@ -100,56 +130,6 @@ function classOf(message: StoredMessage): MessageClass {
 function toRow(message: StoredMessage, cls: MessageClass): MessageRow {
   const { id, born, uid, sender, size, bodyType, spilled, prefix } = message;
   return { id, class: cls, born, uid, sender, size, bodyType, spilled, prefix };
-}
-
-interface Group {
-  readonly limit: number;
-  originals: string[];
-  routed: string[];
-  ordinals: number[];
-}
-
-function insertJobs(
-  store: Store,
-  message: StoredMessage,
-  cls: MessageClass,
-  addresses: readonly string[],
-  router: Router,
-): JobRow[] {
-  const groups = new Map<string, Group>();
-  const jobs: JobRow[] = [];
-  const close = (site: string, group: Group): void => {
-    const local = site.startsWith("L");
-    const row = {
-      message: message.id,
-      site,
-      class: cls,
-      nextAt: message.born,
-      count: group.originals.length,
-      ordinals: local ? new Uint8Array(Uint32Array.from(group.ordinals).buffer) : null,
-      packed: packRecipients(group.originals, group.routed),
-    };
-    jobs.push({ ...row, id: store.insertJob(row), tries: 0, settled: null });
-  };
-  let ordinal = message.expanded;
-  for (const address of addresses) {
-    const route = router.route(address);
-    let group = groups.get(route.site);
-    if (!group) {
-      const limit = route.channel === "local" ? LOCAL_JOB : REMOTE_JOB;
-      group = { limit, originals: [], routed: [], ordinals: [] };
-      groups.set(route.site, group);
-    }
-    group.originals.push(address);
-    group.routed.push(route.routed);
-    group.ordinals.push(ordinal++);
-    if (group.originals.length >= group.limit) {
-      close(route.site, group);
-      groups.delete(route.site);
-    }
-  }
-  for (const [site, group] of groups) close(site, group);
-  return jobs;
 }
 
 /** active -> active, bouncing or gone: results of deliveries. Answers the messages that ended. */

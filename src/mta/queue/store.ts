@@ -3,7 +3,7 @@
  * transaction its caller opened; the arrows that call it are in states.ts.
  */
 import type { Database } from "../../lib/sqlite.ts";
-import type { JobRow, MessageRow, NewMessage } from "./work.ts";
+import type { MessageRow, NewJob, NewMessage } from "./work.ts";
 
 /** A message while it is being expanded or ended. */
 export interface StoredMessage extends MessageRow {
@@ -25,8 +25,8 @@ export class Store {
     const p = (text: string) => db.prepare(text);
     this.sql = {
       insertMessage: p(`INSERT INTO message (id, state, class, born, uid, sender, size, body_type,
-        body_hash, spilled, envelope_spilled, envelope_bytes, prefix)
-        VALUES (?, 1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`),
+        body_hash, spilled, envelope_spilled, envelope_bytes, prefix, expanded, jobs)
+        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`),
       insertBody: p("INSERT INTO body (message, bytes) VALUES (?, ?)"),
       insertEnvelope: p("INSERT INTO envelope (message, packed) VALUES (?, ?)"),
       envelope: p("SELECT packed FROM envelope WHERE message = ?").pluck(),
@@ -72,9 +72,12 @@ export class Store {
     if (this.db.inTransaction) this.db.exec("ROLLBACK");
   }
 
-  insertMessage(m: NewMessage): void {
+  /** `recipients` of it are in `jobs` jobs already. An envelope is kept only while it is needed. */
+  insertMessage(m: NewMessage, state: number, recipients: number, jobs: number): void {
+    const keepsEnvelope = jobs === 0;
     this.sql.insertMessage.run(
       m.id,
+      state,
       m.class,
       m.born,
       m.uid,
@@ -86,9 +89,11 @@ export class Store {
       m.envelope === null ? 1 : 0,
       m.envelopeBytes,
       m.prefix,
+      recipients,
+      jobs,
     );
     if (m.body !== null) this.sql.insertBody.run(m.id, m.body);
-    if (m.envelope !== null) this.sql.insertEnvelope.run(m.id, m.envelope);
+    if (keepsEnvelope && m.envelope !== null) this.sql.insertEnvelope.run(m.id, m.envelope);
   }
 
   message(id: number): StoredMessage | undefined {
@@ -99,7 +104,7 @@ export class Store {
     return this.sql.envelope.get(id) as Buffer | undefined;
   }
 
-  insertJob(job: Omit<JobRow, "id" | "tries" | "settled">): number {
+  insertJob(job: NewJob): number {
     const run = this.sql.insertJob.run(
       job.message,
       job.site,

@@ -56,6 +56,9 @@ export interface JobRow {
   readonly packed: Uint8Array;
 }
 
+/** A job that is to be made: due at once, nothing settled. */
+export type NewJob = Omit<JobRow, "id" | "tries" | "settled">;
+
 /** What became of a job's recipients. */
 export interface Mark {
   readonly job: number;
@@ -74,8 +77,8 @@ export interface Accepted {
   readonly id: number;
   /** Whether the key was known: `id` is the first message, this one was not queued. */
   readonly repeat: boolean;
-  /** When the recipients were few enough to become jobs in the same transaction. */
-  readonly expansion?: Expansion;
+  /** Ids of the jobs that were made in the same transaction, in their order. */
+  readonly jobIds?: readonly number[];
 }
 
 export interface Expansion {
@@ -107,8 +110,12 @@ export interface RouteTables {
 }
 
 export type WriteOperation =
-  /** `expand`: make jobs of its recipients in the same transaction. */
-  | { readonly kind: "accept"; readonly message: NewMessage; readonly expand: boolean }
+  /** `jobs`: all of its recipients; null: they are expanded later. */
+  | {
+      readonly kind: "accept";
+      readonly message: NewMessage;
+      readonly jobs: readonly NewJob[] | null;
+    }
   | { readonly kind: "expand"; readonly message: number }
   | { readonly kind: "mark"; readonly marks: readonly Mark[] }
   | { readonly kind: "finish"; readonly message: number; readonly bounce: NewMessage | null }

@@ -1,10 +1,10 @@
 /** The writer thread: the only connection that writes the queue. Started by queue.ts. */
 import { parentPort, workerData } from "node:worker_threads";
 import { openDatabase } from "../../lib/sqlite.ts";
+import { type PostedBatch, unpackBatch } from "./batch.ts";
 import { Failpoint } from "./failpoint.ts";
 import { queueMigrations } from "./schema.ts";
 import { Store } from "./store.ts";
-import type { WriteOperation } from "./work.ts";
 import { Writer } from "./writer.ts";
 
 const { database, mess, failpoint } = workerData as {
@@ -18,12 +18,12 @@ const db = openDatabase(database, queueMigrations, {
 });
 const point = new Failpoint(failpoint, () => process.kill(process.pid, "SIGKILL"));
 const writer = new Writer(new Store(db), mess, point);
-parentPort?.on("message", (batch: readonly WriteOperation[] | null) => {
+parentPort?.on("message", (batch: PostedBatch | null) => {
   if (batch === null) {
     db.close();
     parentPort?.close();
     return;
   }
-  parentPort?.postMessage(writer.run(batch));
+  parentPort?.postMessage(writer.run(unpackBatch(batch)));
 });
 parentPort?.postMessage("open");

@@ -11,7 +11,7 @@ import { Router } from "../send/route.ts";
 import type { Failpoint, FailpointName } from "./failpoint.ts";
 import { accept, type ExpandContext, expand, finish, mark } from "./states.ts";
 import type { Store } from "./store.ts";
-import type { NewMessage, WriteAnswer, WriteKind, WriteOperation, WriteResults } from "./work.ts";
+import type { WriteAnswer, WriteKind, WriteOperation, WriteResults } from "./work.ts";
 
 /** Enough for a slice of ordinary addresses, and for one of the longest. */
 const ENVELOPE_READ = 65536;
@@ -86,7 +86,7 @@ export class Writer {
   private apply(operation: WriteOperation): WriteResults[WriteKind] {
     switch (operation.kind) {
       case "accept":
-        return this.accept(operation.message, operation.expand);
+        return accept(this.store, operation.message, operation.jobs);
       case "expand":
         return expand(this.store, operation.message, this.context) ?? null;
       case "mark":
@@ -108,17 +108,10 @@ export class Writer {
     }
   }
 
-  private accept(message: NewMessage, eager: boolean): WriteResults["accept"] {
-    const accepted = accept(this.store, message);
-    if (!eager || accepted.repeat) return accepted;
-    const expansion = expand(this.store, message.id, this.context);
-    return expansion ? { ...accepted, expansion } : accepted;
-  }
-
   private reached(batch: readonly WriteOperation[], side: "before" | "after"): void {
     for (const operation of batch) {
       const { kind } = operation;
-      if (kind === "accept" && operation.expand) {
+      if (kind === "accept" && operation.jobs) {
         this.failpoint.hit(`expand-${side}-commit` satisfies FailpointName);
       }
       if (kind === "accept" || kind === "expand" || kind === "mark" || kind === "finish") {

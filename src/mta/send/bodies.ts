@@ -45,6 +45,7 @@ export class Bodies {
     if (this.cache.has(message)) return;
     this.cache.set(message, bytes);
     this.cachedBytes += bytes.length;
+    if (this.cachedBytes <= CACHE_BYTES) return;
     for (const [id, old] of this.cache) {
       if (this.cachedBytes <= CACHE_BYTES) break;
       this.cache.delete(id);

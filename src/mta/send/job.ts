@@ -1,19 +1,18 @@
 /** A job in memory: a claimed row with its recipients taken apart, and how this pass over it goes. */
-import { bitmap, hasBit, setBit, unpackRecipients } from "../queue/packed.ts";
+import { bitmap, hasBit, type Recipients, setBit, unpackRecipients } from "../queue/packed.ts";
 import type { JobRow, Mark, MessageRow } from "../queue/work.ts";
 
 export class Job {
   readonly row: JobRow;
   readonly message: MessageRow;
-  readonly originals: readonly string[];
-  readonly routed: readonly string[];
   /** Bit per settled recipient; what the next mark writes. */
-  readonly settled: Uint8Array;
-  /** Recipients to try in this pass, as indexes; `next` is the first not started. */
-  readonly todo: readonly number[];
+  private readonly settled: Uint8Array;
+  /** Taken apart when the pass over the job starts: most of the window waits. */
+  private recipients: Recipients | undefined;
+  private untried: number[] | undefined;
   next = 0;
   running = 0;
-  settledCount: number;
+  settledCount = 0;
   /** When to try again, set as the pass starts. */
   retryAt = 0;
   dying = false;
@@ -25,14 +24,32 @@ export class Job {
   constructor(row: JobRow, message: MessageRow) {
     this.row = row;
     this.message = message;
-    const { originals, routed } = unpackRecipients(row.packed);
-    this.originals = originals;
-    this.routed = routed;
     this.settled = bitmap(row.count, row.settled);
-    const todo: number[] = [];
-    for (let i = 0; i < row.count; i++) if (!hasBit(row.settled, i)) todo.push(i);
-    this.todo = todo;
-    this.settledCount = row.count - todo.length;
+    if (!row.settled) return;
+    for (let i = 0; i < row.count; i++) if (hasBit(row.settled, i)) this.settledCount++;
+  }
+
+  private get apart(): Recipients {
+    this.recipients ??= unpackRecipients(this.row.packed);
+    return this.recipients;
+  }
+
+  get originals(): readonly string[] {
+    return this.apart.originals;
+  }
+
+  get routed(): readonly string[] {
+    return this.apart.routed;
+  }
+
+  /** Recipients to try in this pass, as indexes; `next` is the first not started. */
+  get todo(): readonly number[] {
+    if (!this.untried) {
+      this.untried = [];
+      const { settled, count } = this.row;
+      for (let i = 0; i < count; i++) if (!hasBit(settled, i)) this.untried.push(i);
+    }
+    return this.untried;
   }
 
   get started(): boolean {

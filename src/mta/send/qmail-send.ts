@@ -207,7 +207,7 @@ export class QmailSend {
       lastId,
       now: this.now,
       accepted: (message, expansion) => this.accepted(message, expansion),
-      eager: () => this.todo.idle && !this.log.full,
+      router: () => (this.todo.idle && !this.log.full ? this.router : undefined),
       refusing: () => (this.log.full || this.stopping ? LOG_STALLED : undefined),
     });
     this.window = new Window({

@@ -9,9 +9,10 @@ import {
 } from "../../../src/mta/channel/queue-messages.ts";
 
 function read(bytes: Buffer): QueueMessage {
-  const [frame] = [...new FrameReader(FRAME_LIMIT).push(bytes)];
-  if (!frame) throw new Error("no frame");
-  return readQueue(frame);
+  const messages: QueueMessage[] = [];
+  new FrameReader(FRAME_LIMIT).push(bytes, (frame) => messages.push(readQueue(frame)));
+  if (!messages[0]) throw new Error("no frame");
+  return messages[0];
 }
 
 test("reports arrive as they were sent, also those that share a text", () => {

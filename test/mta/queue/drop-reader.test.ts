@@ -52,7 +52,7 @@ beforeEach(() => {
     now: () => new Date(),
     accepted: () => {},
     refusing: () => undefined,
-    eager: () => false,
+    router: () => undefined,
   });
   reader = new DropReader({
     home,

@@ -1,0 +1,76 @@
+/** What is posted to the writer thread is what it gets: every field, null kept apart from empty. */
+import fc from "fast-check";
+import { expect, test } from "vitest";
+import { packBatch, unpackBatch } from "../../../src/mta/queue/batch.ts";
+import type { MessageClass, WriteOperation } from "../../../src/mta/queue/work.ts";
+
+const bytes = fc.option(fc.uint8Array({ maxLength: 6000 }));
+const message = fc.record({
+  id: fc.maxSafeNat(),
+  class: fc.constantFrom<MessageClass>(0, 1, 2),
+  born: fc.nat(),
+  uid: fc.nat(),
+  sender: fc.string({ unit: "grapheme" }),
+  sizeBytes: fc.maxSafeNat(),
+  bodyType: fc.nat(2),
+  hash: fc.option(fc.uint8Array({ minLength: 32, maxLength: 32 })),
+  body: bytes,
+  envelope: bytes,
+  envelopeBytes: fc.nat(),
+  key: fc.string(),
+  prefix: fc.string(),
+});
+const job = fc.record({
+  site: fc.string(),
+  count: fc.nat(200),
+  ordinals: bytes,
+  packed: fc.uint8Array(),
+});
+const operation: fc.Arbitrary<WriteOperation> = fc.oneof(
+  fc.record({ message, jobs: fc.option(fc.array(job, { maxLength: 4 })) }).map((one) => ({
+    kind: "accept" as const,
+    message: one.message,
+    jobs:
+      one.jobs?.map((part) => ({
+        ...part,
+        message: one.message.id,
+        class: one.message.class,
+        nextAt: one.message.born,
+      })) ?? null,
+  })),
+  fc.record({ kind: fc.constant("expand" as const), message: fc.nat() }),
+);
+
+/** Buffer and Uint8Array alike; with jobs the envelope is in them. */
+function plain(operations: readonly WriteOperation[]): unknown {
+  return operations.map((one) =>
+    one.kind !== "accept"
+      ? one
+      : {
+          ...one,
+          message: {
+            ...one.message,
+            body: list(one.message.body),
+            hash: list(one.message.hash),
+            envelope: one.jobs ? one.message.envelope !== null : list(one.message.envelope),
+          },
+          jobs: one.jobs?.map((part) => ({
+            ...part,
+            packed: list(part.packed),
+            ordinals: list(part.ordinals),
+          })),
+        },
+  );
+}
+const list = (some: Uint8Array | null) => some && [...some];
+
+test("unpackBatch() gives what packBatch() took, in order", () => {
+  fc.assert(
+    fc.property(fc.array(operation, { maxLength: 6 }), (operations) => {
+      const before = plain(operations);
+      const posted = structuredClone(packBatch(operations));
+      expect(plain(unpackBatch(posted))).toEqual(before);
+    }),
+    { numRuns: 200 },
+  );
+});
