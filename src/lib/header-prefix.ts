@@ -8,7 +8,7 @@
  * that only who knows the secret can make for that recipient. Both come out as characters that mean
  * nothing in a header field or a URL, so no address can break out of its field.
  */
-import { createHmac } from "node:crypto";
+import { createHmac, createSecretKey, type KeyObject } from "node:crypto";
 import { asciiLower } from "./address.ts";
 
 /** Longest template, bytes. */
@@ -31,7 +31,7 @@ export function recipientText(address: string): string {
 }
 
 /** 20 letters `a`..`p`, 80 bits, the same however the ASCII letters of the recipient are written. */
-export function linkCookie(secret: Buffer, recipient: string): string {
+export function linkCookie(secret: Buffer | KeyObject, recipient: string): string {
   const digest = createHmac("sha256", secret).update(asciiLower(recipient)).digest("binary");
   let letters = "";
   for (let at = 0; at < 10; at++) {
@@ -65,26 +65,37 @@ export function isPrefixTemplate(text: string): boolean {
 }
 
 export class HeaderPrefix {
-  /** Text and what is filled in, in turns. */
+  /** Text and marks in turns. */
   private readonly parts: readonly string[];
+  /** By mark. */
+  private readonly secrets = new Map<string, KeyObject>();
 
   /** `lineEnd` as the copy is to have it. The template must be one. */
   constructor(template: string, lineEnd: "\n" | "\r\n") {
     if (!isPrefixTemplate(template)) throw new RangeError("not a header prefix");
     this.parts = template.replaceAll("\n", lineEnd).split("\x01");
+    for (const [at, part] of this.parts.entries()) {
+      if (at % 2 === 0 || part === "r") continue;
+      this.secrets.set(part, createSecretKey(Buffer.from(part.slice(1), "hex")));
+    }
   }
 
   /** The fields of one copy, ASCII; "" when the address would make a line longer than may be. */
   fill(recipient: string): string {
     const target = recipientText(recipient);
+    const encoded = percentEncoded(target);
+    let mark = "";
+    let cookie = "";
     let text = this.parts[0] ?? "";
     for (let at = 1; at + 1 < this.parts.length; at += 2) {
-      const what = this.parts[at] as string;
-      const value =
-        what === "r"
-          ? percentEncoded(target)
-          : linkCookie(Buffer.from(what.slice(1), "hex"), target);
-      text += value + this.parts[at + 1];
+      const next = this.parts[at] as string;
+      const secret = this.secrets.get(next);
+      // A link often stands twice, by https and by mail.
+      if (secret && next !== mark) {
+        cookie = linkCookie(secret, target);
+        mark = next;
+      }
+      text += `${secret ? cookie : encoded}${this.parts[at + 1]}`;
     }
     const fits =
       text.length <= LONGEST_LINE || text.split("\n").every((line) => line.length <= LONGEST_LINE);

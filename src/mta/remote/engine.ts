@@ -3,27 +3,16 @@
  * recipient exactly one outcome. Destinations do not wait for each other. What is kept in between is
  * a cache and may be dropped: destinations by host for a minute, connections while they are of use.
  */
-import { expandVerp, verpTemplate } from "../../lib/address.ts";
 import type { DnsResolver } from "../../lib/dns.ts";
 import { TemporaryError } from "../../lib/errors.ts";
-import type { HeaderPrefix } from "../../lib/header-prefix.ts";
 import { ConnectionResources } from "./connection-resources.ts";
 import type { RemoteControls } from "./controls.ts";
 import { DestinationCache, type Found } from "./destination-cache.ts";
+import { type Copies, type Delivery, EnvelopeSource } from "./envelope-source.ts";
 import type { Destination, NoDestination, OwnAddressTest } from "./mx.ts";
 import { Pool, type PoolLimits } from "./pool.ts";
 import type { TimeoutFile } from "./tcpto.ts";
-import { Job, type Outcome, type SettledHandler, Transaction } from "./transaction.ts";
-import { type WireAddress, wireAddress } from "./wire-address.ts";
-import type { WireBody } from "./wire-body.ts";
-
-export interface Delivery {
-  /** As VERP and bounces know the recipient. */
-  readonly original: string;
-  /** What goes into RCPT. */
-  readonly routed: string;
-  readonly tag: number;
-}
+import { Job, type Outcome, type SettledHandler } from "./transaction.ts";
 
 export interface Site {
   /** Lower case, A-labels; decides the route. */
@@ -31,14 +20,8 @@ export interface Site {
   readonly deliveries: readonly Delivery[];
 }
 
-export interface Work {
+export interface Work extends Copies {
   readonly sites: readonly Site[];
-  readonly sender: string;
-  /** Whether `sender` may be a VERP template, to be expanded per recipient. */
-  readonly verp: boolean;
-  /** Each copy has these fields, filled for its original recipient, in front of the body. */
-  readonly prefix?: HeaderPrefix | undefined;
-  readonly body: WireBody;
 }
 
 export interface EngineLimits extends PoolLimits {
@@ -71,11 +54,6 @@ export interface EngineOptions {
 const MOST_POOLS = 2000;
 
 const stopped: Outcome = { verdict: "Z", text: "Stopped before this delivery ended. (#4.3.0)\n" };
-
-const badAddress: Outcome = {
-  verdict: "D",
-  text: "Sorry, I can't write that address in an SMTP command. (#5.1.3)\n",
-};
 
 interface Group {
   readonly destination: Destination;
@@ -157,9 +135,9 @@ export class Engine {
     deliveries: readonly Delivery[],
     settled: SettledHandler,
   ): void {
-    const job = new Job(work.body, settled);
-    job.fill(this.transactionsOf(work, deliveries, job, settled));
-    if (job.empty) return;
+    const { mostRecipients } = this.options.limits;
+    const source = new EnvelopeSource(work, deliveries, settled, mostRecipients);
+    const job = new Job(work.body, settled, source);
     if (this.closed) job.giveUp(this.closed);
     else this.poolOf(destination).add(job);
   }
@@ -172,46 +150,6 @@ export class Engine {
       pool.destroy(outcome);
     }
     this.pools.clear();
-  }
-
-  // ---- from a slot to transactions ------------------------------------------------------------
-
-  private transactionsOf(
-    work: Work,
-    deliveries: readonly Delivery[],
-    job: Job,
-    settled: SettledHandler,
-  ): Transaction[] {
-    const verp = work.verp && verpTemplate(work.sender) !== undefined;
-    const shared = verp ? undefined : wireAddress(work.sender);
-    /** Copies differ, so that none is shared by recipients. */
-    const each = verp || work.prefix !== undefined;
-    const transactions: Transaction[] = [];
-    for (const delivery of deliveries) {
-      const sender = verp ? wireAddress(expandVerp(work.sender, delivery.original)) : shared;
-      const address = wireAddress(delivery.routed);
-      if (!sender || !address) {
-        settled(delivery.tag, badAddress);
-        continue;
-      }
-      const one = { address, tag: delivery.tag, accepted: false, settled: false };
-      const last = transactions[transactions.length - 1];
-      if (!each && last && this.fits(last, sender, address)) last.addressees.push(one);
-      else {
-        const prefix = work.prefix?.fill(delivery.original);
-        transactions.push(new Transaction(job, sender, [one], prefix));
-      }
-    }
-    return transactions;
-  }
-
-  private fits(last: Transaction, sender: WireAddress, address: WireAddress): boolean {
-    return (
-      last.addressees.length < this.options.limits.mostRecipients &&
-      last.sender === sender &&
-      // SMTPUTF8 is a property of the transaction: who can do without is not drawn into it.
-      last.addressees[0]?.address.utf8 === address.utf8
-    );
   }
 
   // ---- where to -------------------------------------------------------------------------------

@@ -66,6 +66,7 @@ export class MailDialogue {
   private completed = 0;
   private pumping = false;
   private over = false;
+  private last: { readonly reply: Buffer; readonly outcome: Outcome } | undefined;
 
   constructor(options: DialogueOptions) {
     this.o = options;
@@ -199,11 +200,12 @@ export class MailDialogue {
     const { transaction } = flight;
     const { later } = flight;
     if (flight.accepted > 0) {
-      const text = replyText(data, from, to);
       // A yes to half a message is no yes.
       const known = good && !flight.sent ? 0 : code;
       const outcome =
-        good && flight.sent ? outcomes.accepted(ip, text) : outcomes.message(ip, known, text);
+        good && flight.sent
+          ? this.accepted(data, from, to)
+          : outcomes.message(ip, known, replyText(data, from, to));
       for (const one of transaction.addressees) if (one.accepted) transaction.settle(one, outcome);
       if (!good) for (const left of later) transaction.settle(left.one, left.outcome);
     }
@@ -212,6 +214,15 @@ export class MailDialogue {
     this.complete(flight, !good);
     if (later.length > 0 && transaction.rewind()) this.o.putBack(transaction);
     if (early) this.o.breakOff(false);
+  }
+
+  /** Most servers say the same to every copy: one text for all of them. */
+  private accepted(data: Buffer, from: number, to: number): Outcome {
+    const { last } = this;
+    if (last && data.compare(last.reply, 0, last.reply.length, from, to) === 0) return last.outcome;
+    const outcome = outcomes.accepted(this.o.ip, replyText(data, from, to));
+    this.last = { reply: Buffer.from(data.subarray(from, to)), outcome };
+    return outcome;
   }
 
   private complete(flight: Flight, reset: boolean): void {

@@ -71,40 +71,43 @@ export class Transaction {
 
 export type SettledHandler = (tag: number, outcome: Outcome) => void;
 
+/** Where the transactions of a job come from. */
+export interface TransactionSource {
+  readonly empty: boolean;
+  next(job: Job): Transaction | undefined;
+  giveUp(outcome: Outcome): void;
+}
+
 export class Job {
   readonly body: WireBody;
   readonly settled: SettledHandler;
-  /** Last first, so that the next one is popped and a lost one pushed back. */
-  private readonly waiting: Transaction[] = [];
+  private readonly source: TransactionSource;
+  /** To be sent once more, the last put back first. */
+  private readonly again: Transaction[] = [];
   /** Whether a connection is working through it. */
   held = false;
 
-  constructor(body: WireBody, settled: SettledHandler) {
+  constructor(body: WireBody, settled: SettledHandler, source: TransactionSource) {
     this.body = body;
     this.settled = settled;
-  }
-
-  /** Transactions in the order they are to be sent. */
-  fill(transactions: readonly Transaction[]): void {
-    for (let at = transactions.length - 1; at >= 0; at--) {
-      this.waiting.push(transactions[at] as Transaction);
-    }
+    this.source = source;
   }
 
   get empty(): boolean {
-    return this.waiting.length === 0;
+    return this.again.length === 0 && this.source.empty;
   }
 
   next(): Transaction | undefined {
-    return this.waiting.pop();
+    return this.again.pop() ?? this.source.next(this);
   }
 
   putBack(transaction: Transaction): void {
-    this.waiting.push(transaction);
+    this.again.push(transaction);
   }
 
   /** Nothing more will be tried: every recipient that waits gets this outcome. */
   giveUp(outcome: Outcome): void {
-    for (let one = this.waiting.pop(); one; one = this.waiting.pop()) one.settleAll(outcome);
+    for (let one = this.again.pop(); one; one = this.again.pop()) one.settleAll(outcome);
+    this.source.giveUp(outcome);
   }
 }

@@ -17,6 +17,11 @@ const plain =
 const breaking = /[\0-\x1f\x7f]/;
 const foreign = /[^\0-\x7f]/;
 
+/** Whether an address can be written as it is. */
+export function isPlainWire(address: string): boolean {
+  return plain.test(address);
+}
+
 /** Undefined when it would break the command line. "" and an address without `@` are sent as they are. */
 export function wireAddress(address: string): WireAddress | undefined {
   if (plain.test(address)) return { text: address, utf8: false };

@@ -117,6 +117,16 @@ describe("SmtpConnection", () => {
     expect(sink.commands[0]?.filter((c) => c.startsWith("RCPT"))).toEqual(["RCPT TO:<b@h>"]);
   });
 
+  it("refuses it also when the server cannot be reached", async () => {
+    const sink = await kit.sink();
+    await sink.stop();
+    const engine = kit.start(sink.port);
+    for (const sender of ["a@me.example", verp]) {
+      const outcomes = await deliver(engine, { sender, to: ["a@h", "b\0@h", "c@h"] });
+      expect(letters(outcomes)).toBe("ZDZ");
+    }
+  });
+
   it("sends a lone dot when DATA is accepted without a valid recipient", async () => {
     const sink = await kit.sink({
       answer: (verb) => {
