@@ -119,8 +119,8 @@ describe("SmtpConnection", () => {
 
   it("refuses it also when the server cannot be reached", async () => {
     const sink = await kit.sink();
-    await sink.stop();
     const engine = kit.start(sink.port);
+    await sink.stop();
     for (const sender of ["a@me.example", verp]) {
       const outcomes = await deliver(engine, { sender, to: ["a@h", "b\0@h", "c@h"] });
       expect(letters(outcomes)).toBe("ZDZ");
