@@ -16,12 +16,15 @@ import type { Job } from "./job.ts";
 import type { Lane } from "./lane.ts";
 import { Marks } from "./marks.ts";
 import { type ChannelName, isDying, type Lifetime, nextTry, siteBlockSeconds } from "./schedule.ts";
+import type { Site } from "./site.ts";
 import type { Window } from "./window.ts";
 
 /** Most recipients on one remote slot. */
 const SLOT_RECIPIENTS = 200;
 /** Bytes a peer may leave unread before nothing more is sent to it. */
 const PEER_BACKLOG = 4 << 20;
+/** A slot not heard of for so long may go on so for many minutes. */
+const SILENT_SECONDS = 15;
 const TOO_LONG = "I'm not going to try again; this message has been in the queue too long.\n";
 const bodyTypes = ["7bit", "8bit", "binary"] as const;
 
@@ -32,7 +35,7 @@ export interface Peer extends ChunkSink {
 
 interface Slot {
   readonly channel: ChannelName;
-  readonly site: string;
+  readonly site: Site;
   /** Number of its first delivery. */
   readonly first: number;
   /** Per delivery: the job and the index in it. */
@@ -40,8 +43,12 @@ interface Slot {
   readonly indexes: number[];
   readonly ended: Uint8Array;
   left: number;
-  /** Whether somebody at the site answered. */
-  connected: boolean;
+  /** Whether somebody at the site answered; undefined when that cannot be told. */
+  connected: boolean | undefined;
+  /** Seconds; when it was started or last heard of. */
+  heardAt: number;
+  /** It was not heard of for SILENT_SECONDS. */
+  silent: boolean;
 }
 
 interface ChannelState {
@@ -137,12 +144,12 @@ export class Dispatch {
   }
 
   private putBackSlot(channel: ChannelState, slot: Slot, why: string, retryAt?: number): void {
-    slot.connected = true; // says nothing about the site
+    slot.connected = undefined;
     slot.jobs.forEach((job, at) => {
       if (slot.ended[at]) return;
       if (retryAt !== undefined) job.retryAt = retryAt;
       job.dying = false;
-      this.report(channel, { delivery: slot.first + at, verdict: "Z", text: why });
+      this.report(channel, { delivery: slot.first + at, verdict: "Z", text: why }, undefined);
     });
   }
 
@@ -196,7 +203,7 @@ export class Dispatch {
 
   private start(channel: ChannelState): void {
     while (this.mayStart(channel)) {
-      const lane = this.o.window.next(channel.name, channel.limit - channel.used, channel.limit);
+      const lane = this.o.window.next(channel.name, channel.limit - channel.used);
       if (!lane) return;
       if (channel.name === "remote") this.startRemote(channel, lane);
       else this.startLocal(channel, lane);
@@ -232,7 +239,7 @@ export class Dispatch {
       if (!next || jobs.length + next.todo.length > SLOT_RECIPIENTS) break;
       job = lane.shift(head.message.id);
     }
-    const slot = this.open(channel, lane.site, jobs, indexes);
+    const slot = this.open(channel, lane.place, jobs, indexes);
     const { message } = head;
     this.logStart(slot);
     this.withBody(channel, slot, message, () => {
@@ -264,7 +271,7 @@ export class Dispatch {
     const index = job.todo[job.next++] as number;
     job.running++;
     if (job.next >= job.todo.length) lane.shift();
-    const slot = this.open(channel, lane.site, [job], [index]);
+    const slot = this.open(channel, lane.place, [job], [index]);
     this.logStart(slot);
     const { message } = job;
     channel.peer?.send({
@@ -283,7 +290,7 @@ export class Dispatch {
     this.o.failpoint.hit("deliver-sent");
   }
 
-  private open(channel: ChannelState, site: string, jobs: Job[], indexes: number[]): Slot {
+  private open(channel: ChannelState, site: Site, jobs: Job[], indexes: number[]): Slot {
     const slot: Slot = {
       channel: channel.name,
       site,
@@ -293,6 +300,8 @@ export class Dispatch {
       ended: new Uint8Array(jobs.length),
       left: jobs.length,
       connected: false,
+      heardAt: this.o.now(),
+      silent: false,
     };
     this.deliveries += jobs.length;
     channel.slots.push(slot);
@@ -343,8 +352,30 @@ export class Dispatch {
   reports(name: ChannelName, peer: Peer, reports: readonly Report[]): void {
     const channel = this.channels[name];
     if (channel.peer !== peer) return;
-    for (const report of reports) this.report(channel, report);
+    const now = this.o.now();
+    for (const report of reports) this.report(channel, report, now);
     this.wake();
+  }
+
+  /** Once a second or so: slots that are not heard of. */
+  tick(): void {
+    const silentSince = this.o.now() - SILENT_SECONDS;
+    for (const { slots } of [this.channels.local, this.channels.remote]) {
+      for (const slot of slots) {
+        if (slot.silent || slot.heardAt > silentSince) continue;
+        slot.silent = true;
+        this.o.window.silent(slot.site);
+      }
+    }
+  }
+
+  /** What an answer at all, and when it came, says about the site. */
+  private heard(slot: Slot, { verdict, text }: Report, now: number): void {
+    const answered = slot.channel === "local" || verdict !== "Z" || !/\(#4\.4\.\d/.test(text);
+    if (answered) slot.connected = true;
+    if (answered && !slot.silent) this.o.window.answered(slot.site);
+    slot.heardAt = now;
+    slot.silent = false;
   }
 
   private findSlot(slots: readonly Slot[], delivery: number): number {
@@ -360,7 +391,8 @@ export class Dispatch {
     return -1;
   }
 
-  private report(channel: ChannelState, report: Report): void {
+  /** `now`: undefined when it is not the peer who reports. */
+  private report(channel: ChannelState, report: Report, now: number | undefined): void {
     const place = this.findSlot(channel.slots, report.delivery);
     const slot = channel.slots[place];
     const at = slot ? report.delivery - slot.first : 0;
@@ -372,7 +404,7 @@ export class Dispatch {
     slot.left--;
     const job = slot.jobs[at] as Job;
     this.settle(channel.name, job, slot.indexes[at] as number, report);
-    if (report.verdict !== "Z" || !/\(#4\.4\.\d/.test(report.text)) slot.connected = true;
+    if (now !== undefined) this.heard(slot, report, now);
     job.running--;
     if (job.passOver) this.marks.passOver(job);
     else if (job.dirty) this.marks.soon(job);
@@ -380,11 +412,7 @@ export class Dispatch {
     channel.slots.splice(place, 1);
     channel.used--;
     this.statusDue = true;
-    this.o.window.slotEnded(
-      slot.site,
-      slot.connected || channel.name === "local",
-      siteBlockSeconds,
-    );
+    this.o.window.slotEnded(slot.site, slot.connected, siteBlockSeconds);
   }
 
   private settle(name: ChannelName, job: Job, index: number, report: Report): void {

@@ -214,6 +214,7 @@ export class QmailSend {
       store: queue,
       now: this.seconds,
       lifetime: this.lifetime,
+      limits: this.controls.concurrency,
       wake: () => this.dispatch.wake(),
     });
     this.dispatch = new Dispatch({
@@ -324,6 +325,7 @@ export class QmailSend {
     const jump = Math.abs(wall - this.lastTick.wall - (steady - this.lastTick.steady));
     if (jump > 30_000) this.notBefore = this.seconds() + this.o.expireGraceSeconds;
     this.lastTick = { wall, steady };
+    this.dispatch.tick();
     this.window.tick();
     this.resume();
     void this.checkpoint();
