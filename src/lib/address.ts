@@ -29,7 +29,13 @@ export function isBounceSender(sender: string): boolean {
 
 /** Lower-case the ASCII letters only: what DNS, hashes and look-ups mean by "without case". */
 export function asciiLower(text: string): string {
-  return text.replace(/[A-Z]+/g, (letters) => letters.toLowerCase());
+  // Asked for every name and address there is, and nearly all are in lower case already.
+  for (let at = 0; at < text.length; at++) {
+    const code = text.charCodeAt(at);
+    if (code >= 65 && code <= 90)
+      return text.replace(/[A-Z]+/g, (letters) => letters.toLowerCase());
+  }
+  return text;
 }
 
 export function sameDomain(a: string, b: string): boolean {

@@ -16,6 +16,8 @@ import { listOwnerPath } from "../list/run-as.ts";
 import { versionLine } from "../list/version.ts";
 import { storeOption, storeRows } from "./change-people.ts";
 
+const LINE_FEED = 10;
+
 const table = new OptionTable(
   "ezmlm-list",
   [
@@ -44,8 +46,8 @@ export const ezmlmList: Program = {
         host.stdout.write(`${await db.count()}\n`);
         return SUCCESS;
       }
-      for await (const addresses of db.each()) {
-        if (addresses.length > 0) host.stdout.write(`${addresses.join("\n")}\n`);
+      for await (const lines of db.packed({ end: LINE_FEED, domains: true })) {
+        host.stdout.write(lines);
         await host.stdout.flush();
       }
       return SUCCESS;

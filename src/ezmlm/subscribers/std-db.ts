@@ -18,6 +18,7 @@ import {
   type Change,
   type Entry,
   type HashRange,
+  type Packing,
   type SubscriberDb,
   storedSpelling,
   wildcardOf,
@@ -106,8 +107,8 @@ function addressOf(record: string): string | undefined {
   return Buffer.from(record.slice(1), "latin1").toString("utf8");
 }
 
-/** Addresses that take mail out of a hash file, each ended by NUL. */
-function packedRecords(file: Buffer): Buffer {
+/** The addresses in a hash file, each ended by the byte `mark`. */
+function packedRecords(file: Buffer, mark: number, domains: boolean): Buffer {
   // One broken byte among a million addresses must not make the queue refuse them all.
   const bytes = isUtf8(file) ? file : Buffer.from(file.toString("utf8"));
   const packed = Buffer.allocUnsafe(bytes.length + 1);
@@ -115,18 +116,19 @@ function packedRecords(file: Buffer): Buffer {
   for (let at = 0; at < bytes.length; ) {
     const nul = bytes.indexOf(0, at);
     const end = nul < 0 ? bytes.length : nul;
-    if (takesMail(bytes, at, end)) {
+    const isWanted = domains || bytes[at + 1] !== 0x40;
+    if (isWanted && isSound(bytes, at, end)) {
       size += bytes.copy(packed, size, at + 1, end);
-      packed[size++] = 0;
+      packed[size++] = mark;
     }
     at = end + 1;
   }
   return packed.subarray(0, size);
 }
 
-/** As addressOf(), for the bytes from `T` to before the NUL; entries `@domain` take none. */
-function takesMail(bytes: Buffer, from: number, end: number): boolean {
-  if (bytes[from] !== 0x54 || bytes[from + 1] === 0x40) return false;
+/** Whether addressOf() would know an address in the bytes from `T` to before the NUL. */
+function isSound(bytes: Buffer, from: number, end: number): boolean {
+  if (bytes[from] !== 0x54) return false;
   let hasAt = false;
   for (let at = from + 1; at < end; at++) {
     const byte = bytes[at];
@@ -204,9 +206,10 @@ export class StdDb implements SubscriberDb {
     }
   }
 
-  async *packed(range: HashRange = { low: 0, high: slots - 1 }): AsyncIterable<Buffer> {
-    for (let slot = range.low; slot <= Math.min(range.high, slots - 1); slot++) {
-      const packed = packedRecords(readBytes(join(this.dir, fileName(slot))));
+  async *packed({ range, end = 0, domains = false }: Packing = {}): AsyncIterable<Buffer> {
+    const { low, high } = range ?? { low: 0, high: slots - 1 };
+    for (let slot = low; slot <= Math.min(high, slots - 1); slot++) {
+      const packed = packedRecords(readBytes(join(this.dir, fileName(slot))), end, domains);
       if (packed.length > 0) yield packed;
     }
   }

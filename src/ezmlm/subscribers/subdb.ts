@@ -28,6 +28,14 @@ export interface HashRange {
   readonly high: number;
 }
 
+export interface Packing {
+  readonly range?: HashRange | undefined;
+  /** The byte behind each address; default NUL. */
+  readonly end?: number;
+  /** Entries `@domain`, too: they let a domain post and are nobody to write to. */
+  readonly domains?: boolean;
+}
+
 export interface SubscriberDb {
   /** "" for the main database. */
   readonly name: string;
@@ -43,11 +51,8 @@ export interface SubscriberDb {
   removeAll(entries: readonly Entry[], change?: Change): Promise<number>;
   /** All addresses in batches, in the order of the store. Takes no lock; each is seen at most once. */
   each(range?: HashRange): AsyncIterable<string[]>;
-  /**
-   * The same for a mail to all of them: addresses each ended by NUL, in UTF-8, some thousand at a time.
-   * Without entries `@domain`: they let a domain post and are nobody to write to.
-   */
-  packed(range?: HashRange): AsyncIterable<Buffer>;
+  /** The same as bytes, UTF-8, some thousand addresses at a time: what a mail to a million is made of. */
+  packed(packing?: Packing): AsyncIterable<Buffer>;
   count(): Promise<number>;
   /** Make what the store needs to hold this database; harmless when it is there. */
   create(): Promise<void>;
@@ -62,7 +67,7 @@ export async function addSubscribers(
   range?: HashRange,
 ): Promise<boolean> {
   let found = false;
-  for await (const packed of db.packed(range)) {
+  for await (const packed of db.packed({ range })) {
     addPacked(submission, packed);
     found = true;
     if (submission.full) await submission.drained();
@@ -78,6 +83,7 @@ export const addressLimitBytes = 400;
  * hold: no `@`, line feeds or NUL, too long. `@domain` is a legal entry.
  */
 export function storedSpelling(address: string): string {
+  if (isOrdinary(address)) return address;
   const { local, domain } = splitAddress(address);
   if (!address.includes("@") || domain === "") {
     throw new PermanentError("Address does not contain a @ with a domain after it. (#5.1.3)");
@@ -89,6 +95,11 @@ export function storedSpelling(address: string): string {
     throw new PermanentError("Address is too long. (#5.1.3)");
   }
   return `${local}@${asciiLower(domain)}`;
+}
+
+/** Nearly every address of a long list: printable ASCII, domain in lower case, one `@`. */
+function isOrdinary(address: string): boolean {
+  return address.length <= addressLimitBytes && /^[!-?A-~]*@[!-?[-~]+$/.test(address);
 }
 
 /** The entry that would cover a whole domain. */

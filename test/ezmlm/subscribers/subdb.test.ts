@@ -28,7 +28,7 @@ async function all(list: List, name = ""): Promise<string[]> {
 
 async function packed(list: List, range?: HashRange): Promise<string[]> {
   const parts: Buffer[] = [];
-  for await (const part of list.db().packed(range)) {
+  for await (const part of list.db().packed({ range })) {
     expect(part.at(-1)).toBe(0);
     parts.push(part);
   }
@@ -161,6 +161,24 @@ describe.each([
       for await (const batch of list.db().each({ low, high })) halves.push(...batch);
     }
     expect(halves.sort()).toEqual(addresses.sort());
+  });
+
+  it("adds many at once: who is new, once, each with a line in the Log", async () => {
+    const test = await makeList(switches);
+    const list = await listOf(test);
+    await list.db().addAll([{ address: "user7@example.com" }, { address: "USER1500@example.com" }]);
+    const before = test.read("Log");
+    const many = Array.from({ length: 3000 }, (_, i) => `user${i}@example.com`);
+    const entries = [...many, "User20@example.com", ...many.slice(0, 5)];
+    expect(await list.db().addAll(entries.map((address) => ({ address })))).toBe(2998);
+    expect(await list.db().count()).toBe(3000);
+    expect(await list.db().has("user1500@example.com")).toBe("USER1500@example.com");
+    const logged = test.read("Log").slice(before.length).split("\n").slice(0, -1);
+    const added = logged.map((line) => line.split(" ")[2]);
+    expect(new Set(added).size).toBe(2998);
+    expect(added).toHaveLength(2998);
+    expect(await list.db().removeAll(entries.map((address) => ({ address })))).toBe(3000);
+    expect(await list.db().count()).toBe(0);
   });
 
   it("hands everybody who takes mail to the queue, once, `@domain` left out", async () => {
