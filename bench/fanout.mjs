@@ -1,10 +1,9 @@
 /** One message to many: how fast all have it, and what that costs. Ours is a post to a list. */
-import { spawnSync } from "node:child_process";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { total } from "./measure.mjs";
 import { sent } from "./postfix.mjs";
-import { members, root, taken } from "./site.mjs";
+import { members, taken } from "./site.mjs";
 import { clock, mailText, post, Sender } from "./smtp.mjs";
 
 export const author = "ann@elsewhere.example";
@@ -34,9 +33,9 @@ function best(runs) {
   return { ...fastest, cpu };
 }
 
-/** One post to `big@bench.test` and what became of it. */
-export const spreadPost = (site, count) =>
-  spread(site, taken, count, async () => (await post(site.port, author, "big@bench.test")).at);
+/** One post to that list and what became of it. */
+export const spreadPost = (site, count, list = "big") =>
+  spread(site, taken, count, async () => (await post(site.port, author, `${list}@bench.test`)).at);
 
 /** A message with these recipients in one transaction. */
 async function submit(port, sender, recipients, parameters) {
@@ -129,18 +128,8 @@ export async function plain(rig, recipients) {
 export const plainFromCommand = (rig, recipients) =>
   rig.withSink((sink) =>
     rig.site({ smtproutes: `:127.0.0.1:${sink.port}` }, async (site) => {
-      const people = members(recipients);
-      const list = people.map((address) => `T${address}\0`).join("");
-      writeFileSync(
-        join(site.base, "message"),
-        mailText(author, "list@bench.test").replaceAll("\r", ""),
-      );
-      writeFileSync(join(site.base, "envelope"), `F${author}\0${list}\0`);
       const send = async () => {
-        const script = `exec "$0" <"$1/message" 1<"$1/envelope"`;
-        const queue = join(root, "bin", "qmail-queue");
-        const { status } = spawnSync("sh", ["-c", script, queue, site.base], { env: site.env });
-        if (status !== 0) throw new Error(`qmail-queue: exit ${status}`);
+        site.queue(author, members(recipients), mailText(author, "list@bench.test"));
         return clock();
       };
       const runs = [];

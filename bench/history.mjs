@@ -3,7 +3,7 @@ import { execFileSync } from "node:child_process";
 import { appendFileSync, existsSync, mkdirSync, readFileSync } from "node:fs";
 import { cpus } from "node:os";
 import { dirname, join } from "node:path";
-import { moreIsBetter } from "./report.mjs";
+import { digits, moreIsBetter } from "./report.mjs";
 import { root } from "./site.mjs";
 
 const path = join(root, "bench", "results", "history.jsonl");
@@ -37,7 +37,7 @@ export function slowdowns(rows, runs) {
     if (before.length === 0) return [];
     const median = before[Math.floor(before.length / 2)];
     const worse = moreIsBetter(row) ? row.value < median * 0.8 : row.value > median * 1.25;
-    return worse ? [`${row.figure}: ${median} -> ${row.value} ${row.unit}`] : [];
+    return worse ? [`${row.figure}: ${digits(median)} -> ${digits(row.value)} ${row.unit}`] : [];
   });
 }
 

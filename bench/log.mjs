@@ -7,6 +7,7 @@ import { clock } from "./smtp.mjs";
 
 export class Log {
   #counters = new Set();
+  #limits = new Set();
   #recent = "";
 
   constructor(path) {
@@ -26,6 +27,7 @@ export class Log {
     const timer = setInterval(look, 2);
     this.close = () => {
       clearInterval(timer);
+      for (const limit of this.#limits) clearTimeout(limit);
       closeSync(fd);
     };
   }
@@ -43,12 +45,14 @@ export class Log {
           ),
         );
       }, limitMs);
+      this.#limits.add(timer);
       const count = (lines) => {
         for (let at = lines.indexOf(text); at >= 0; at = lines.indexOf(text, at + text.length))
           seen++;
         if (seen > 0) first ||= clock();
         if (seen < wanted) return;
         clearTimeout(timer);
+        this.#limits.delete(timer);
         this.#counters.delete(count);
         resolve({ first, last: clock() });
       };

@@ -14,6 +14,9 @@ export function percentiles(values) {
   };
 }
 
+/** Loopback address number `n`; 1 is 127.0.0.1. */
+export const sinkHost = (n) => `127.${n >> 16}.${(n >> 8) & 255}.${n & 255}`;
+
 export const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
 function read(path) {
@@ -88,12 +91,14 @@ export class ProcessTree {
     return this.members().find((member) => member.name === name)?.pid;
   }
 
-  /** CPU seconds by name so far; `ended ones` is what processes used that are gone. */
+  /** CPU seconds by name so far; `ended ones` is what processes below used that are gone. */
   cpu() {
-    const used = {};
-    for (const { pid, name } of this.members()) used[name] = (used[name] ?? 0) + cpuSeconds(pid);
-    const fields = stat(this.root)?.fields;
-    if (fields) used["ended ones"] = (Number(fields[13]) + Number(fields[14])) / 100;
+    const used = { "ended ones": 0 };
+    for (const { pid, name } of this.members()) {
+      used[name] = (used[name] ?? 0) + cpuSeconds(pid);
+      const fields = stat(pid)?.fields;
+      if (fields) used["ended ones"] += (Number(fields[13]) + Number(fields[14])) / 100;
+    }
     return used;
   }
 

@@ -1,6 +1,7 @@
 /**
  * Micro-benchmark of the queue store on one core: fan-out and marks per second, claim latency with
  * 1,000,000 recipients queued (900,000 at one blocked site), size on disk. Needs `npm run build`.
+ * Usage: node bench/queue.mjs [recipients]
  * Bundles the store by itself, so that no thread or socket is in the numbers.
  */
 import { mkdirSync, mkdtempSync, rmSync, statSync } from "node:fs";
@@ -58,8 +59,9 @@ function accept(addresses) {
     envelope,
     envelopeBytes: envelope.length,
     key: "",
+    prefix: "",
   };
-  const [answer] = writer.run([{ kind: "accept", message }]);
+  const [answer] = writer.run([{ kind: "accept", message, jobs: null }]);
   if (!answer.ok) throw new Error(answer.text);
   return id;
 }
@@ -76,7 +78,7 @@ function expandAll(message) {
 const print = (name, value) => console.log(`${name.padEnd(52)} ${value}`);
 const rate = (n, ms) => `${Math.round(n / (ms / 1000)).toLocaleString("en")}/s`;
 
-const N = 1_000_000;
+const N = Number(process.argv[2] ?? 1_000_000);
 let start = performance.now();
 for (let m = 0; m < 10; m++) {
   const addresses = Array.from({ length: N / 10 }, (_, i) => {
@@ -85,10 +87,10 @@ for (let m = 0; m < 10; m++) {
   });
   expandAll(accept(addresses));
 }
-print("fan-out, 10 messages of 100,000 (fsync each slice)", rate(N, performance.now() - start));
+print("fan-out, 10 messages (fsync each slice)", rate(N, performance.now() - start));
 print("longest transaction", `${longest.toFixed(1)} ms`);
 db.pragma("wal_checkpoint(TRUNCATE)");
-print("on disk, 1,000,000 recipients", `${(statSync(path).size / 1e6).toFixed(1)} MB`);
+print(`on disk, ${N} recipients`, `${(statSync(path).size / 1e6).toFixed(1)} MB`);
 print("job rows", db.prepare("SELECT count(*) FROM job").pluck().get().toLocaleString("en"));
 
 const lanes = [];

@@ -104,6 +104,15 @@ export class Report {
     }
   }
 
+  /** The same for times and sizes that stand for themselves: they may grow as the size does, not faster. */
+  table(figure, unit, points) {
+    for (const [size, value] of points) this.add({ figure: `${figure}, ${size}`, value, unit });
+    const each = points.map(([size, value]) => [size, value / size]);
+    const worst = steepest(each);
+    if (worst && worst.perDecade > 1.5)
+      this.note(`worse than linear: ${figure}, at ${worst.size[1]}`);
+  }
+
   note(text) {
     console.log(`    ${text}`);
     this.notes.push(text);

@@ -4,6 +4,8 @@ import { Site } from "./site.mjs";
 import { startNodeSink, startSink } from "./smtp.mjs";
 
 export class Rig {
+  #open = new Set();
+
   /** `tiny`: everything runs, nothing is measured well. `all`: the long ends too. */
   constructor(report, { tiny = false, all = false } = {}) {
     this.report = report;
@@ -22,50 +24,48 @@ export class Rig {
     return this.all ? list : list.filter((size) => size <= usual);
   }
 
-  /** Start a site with these control files, run `work`, remove it. */
-  async site(control, work, assign) {
-    const site = new Site(control, assign);
+  /** Run `work` with something that has `stop()`, and stop it. */
+  async using(thing, work) {
+    this.#open.add(thing);
     try {
-      await site.start();
-      return await work(site);
+      return await work(thing);
     } finally {
-      await site.stop();
+      this.#open.delete(thing);
+      await thing.stop();
     }
   }
 
-  /** A list server that sends everything to a sink; `sink` is one of startSink or startNodeSink. */
+  /** Stop what runs: the bench itself is asked to end. */
+  async stop() {
+    for (const thing of this.#open) await thing.stop();
+  }
+
+  /** Start a site with these control files, run `work`, remove it. */
+  site(control, work, options) {
+    return this.using(new Site(control, options), async (site) => {
+      await site.start();
+      return work(site);
+    });
+  }
+
+  /** A list server that sends everything to a sink, and has sent something. */
   async listSite(work, { control = {}, sink } = {}) {
-    const peer = sink ?? (await startSink());
-    try {
-      return await this.site(
-        { smtproutes: `:127.0.0.1:${peer.port}`, ...control },
-        async (site) => {
-          await site.warmUp();
-          return work(site, peer);
-        },
-      );
-    } finally {
-      peer.stop();
-    }
+    if (!sink) return this.withSink((own) => this.listSite(work, { control, sink: own }));
+    const routed = { smtproutes: `:127.0.0.1:${sink.port}`, ...control };
+    return this.site(routed, async (site) => {
+      await site.warmUp();
+      return work(site, sink);
+    });
+  }
+
+  /** smtp-sink, or with `options` the one of sink.mjs. */
+  async withSink(work, options) {
+    return this.using(options ? await startNodeSink(options) : await startSink(), work);
   }
 
   /** The same work of Debian's Postfix; undefined where there is none. */
   async postfix(settings, work) {
     const postfix = await Postfix.start(settings);
-    if (!postfix) return undefined;
-    try {
-      return await work(postfix);
-    } finally {
-      await postfix.stop();
-    }
-  }
-
-  async withSink(work, options) {
-    const sink = options ? await startNodeSink(options) : await startSink();
-    try {
-      return await work(sink);
-    } finally {
-      sink.stop();
-    }
+    return postfix && this.using(postfix, work);
   }
 }

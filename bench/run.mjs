@@ -29,16 +29,9 @@ const { values: options, positionals: wanted } = parseArgs({
 });
 
 /** In the order in which they are worth reading; the rest follows. */
-const first = [
-  "floors",
-  "commands",
-  "intake",
-  "relay",
-  "maildir",
-  "fanout1000",
-  "fanout",
-  "fanout100k",
-];
+const first =
+  `floors commands intake relay maildir fanout1000 fanout fanout100k fanout50 fanout-prefix fanout-tls
+  fanout-fresh first during confirm neighbours editor`.split(/\s+/);
 const names = readdirSync(new URL("./parts/", import.meta.url))
   .map((file) => file.replace(/\.mjs$/, ""))
   .sort((a, b) => (first.indexOf(a) + 1 || 99) - (first.indexOf(b) + 1 || 99));
@@ -62,6 +55,9 @@ console.log(`${machine}, node ${process.version}, commit ${commit()}, ${new Date
 const missing = missingPostfix();
 console.log(`peer: ${missing ? `none, ratios are left out: ${missing}` : "Debian's Postfix"}\n`);
 const report = new Report();
+const rig = new Rig(report, options);
+for (const signal of ["SIGINT", "SIGTERM"])
+  process.once(signal, () => rig.stop().finally(() => process.exit(1)));
 let failed = false;
 for (const [name, part] of chosen) {
   const began = performance.now();
@@ -71,7 +67,7 @@ for (const [name, part] of chosen) {
     process.env.PROFILE = profile;
   }
   try {
-    await part.run(new Rig(report, options));
+    await part.run(rig);
     if (profile) (await import("./stages.mjs")).printStages(profile);
   } catch (error) {
     failed = true;

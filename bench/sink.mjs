@@ -2,11 +2,13 @@
  * A receiving SMTP server for what smtp-sink cannot do, in a process of its own: node bench/sink.mjs PORT JSON.
  * Options: closeAfter (messages on a connection), delayMs (before the reply to the message), mute (takes the
  * connection, says nothing), tls ({ key, cert }), watch (text in an address whose arrivals are told).
- * Tells the parent { at, recipient } of what is watched, and { first } after a "mark"; see sinks.mjs.
+ * With `hosts` it listens at that many loopback addresses from number `from` on: each is a site of its own.
+ * Tells the parent { at, recipient } of what is watched, and { first } after a "mark"; see startNodeSink.
  * It checks nothing: what is right on the wire is for the tests.
  */
 import { createServer } from "node:net";
 import { createSecureContext, TLSSocket } from "node:tls";
+import { sinkHost } from "./measure.mjs";
 
 const [port, json] = process.argv.slice(2);
 const options = JSON.parse(json);
@@ -107,7 +109,12 @@ function serve(socket) {
   if (!options.mute) socket.write("220 sink.test ESMTP\r\n");
 }
 
-createServer(serve).listen({ port: Number(port), host: "127.0.0.1", backlog: 1024 }, () =>
-  process.send("up"),
-);
+const { from = 1, hosts = 1 } = options;
+let waiting = hosts;
+for (let n = from; n < from + hosts; n++) {
+  const server = createServer(serve);
+  server.listen({ port: Number(port), host: sinkHost(n), backlog: 1024 }, () => {
+    if (--waiting === 0) process.send("up");
+  });
+}
 process.on("disconnect", () => process.exit());

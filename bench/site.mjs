@@ -7,6 +7,7 @@ import {
   mkdirSync,
   mkdtempSync,
   openSync,
+  readFileSync,
   rmSync,
   writeFileSync,
 } from "node:fs";
@@ -15,7 +16,7 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { Log } from "./log.mjs";
 import { ProcessTree, sleep } from "./measure.mjs";
-import { freePort, post } from "./smtp.mjs";
+import { freePort, post, reachable } from "./smtp.mjs";
 
 export const root = join(dirname(fileURLToPath(import.meta.url)), "..");
 const nobody = 65534;
@@ -40,9 +41,13 @@ export function freshDirectory(prefix) {
 }
 
 export class Site {
-  /** `control` = control files over the usual ones; `assign` = lines in front of those of users/assign. */
-  constructor(control = {}, assign = "") {
+  /**
+   * `control` = control files over the usual ones; `assign(base)` = lines in front of those of users/assign;
+   * `accounts`: as if the qmail accounts existed, each process has its own and local users theirs. Needs root.
+   */
+  constructor(control = {}, { assign = () => "", accounts = false } = {}) {
     this.base = freshDirectory("site-");
+    this.accounts = accounts;
     this.home = join(this.base, "home");
     this.lists = join(this.base, "lists");
     this.mail = join(this.base, "mail");
@@ -65,9 +70,10 @@ export class Site {
       writeFileSync(join(this.home, "control", name), `${text}\n`);
     writeFileSync(
       join(this.home, "users", "assign"),
-      `${assign}+mail-:alias:${uid}:${gid}:${this.mail}:-::\n+:alias:${uid}:${gid}:${this.lists}:-::\n.\n`,
+      `${assign(this.base)}+mail-:alias:${uid}:${gid}:${this.mail}:-::\n+:alias:${uid}:${gid}:${this.lists}:-::\n.\n`,
     );
-    if (isRoot) spawnSync("chown", ["-R", `${uid}:${gid}`, this.base]);
+    const owned = accounts ? this.mail : this.base;
+    if (isRoot) spawnSync("chown", ["-R", `${uid}:${gid}`, owned]);
     this.uid = uid;
     this.env = { ...process.env, QMAILHOME: this.home };
   }
@@ -89,24 +95,33 @@ export class Site {
     const env = { ...this.env, SMTP_LISTEN: `127.0.0.1:${this.port}` };
     this.profile = process.env.PROFILE && profileDirectory(this.uid);
     if (this.profile) env.EZQMAIL_PROFILE = this.profile;
-    const setup = spawnSync("node", [join(root, "dist/main.cjs"), "qmail-setup"], {
-      env,
-      encoding: "utf8",
-    });
+    const [setupCommand, ...setupArgs] = this.#command("qmail-setup");
+    const setup = spawnSync(setupCommand, setupArgs, { env, encoding: "utf8" });
     if (setup.status !== 0) throw new Error(`qmail-setup: ${setup.stdout}${setup.stderr}`);
     const path = join(this.base, "log");
-    const fd = openSync(path, "a");
+    const fd = openSync(path, "w"); // a second start has a log of its own
     this.log = new Log(path);
     const up = this.log.occurrences("status: local 0/", 1, 60_000);
     const began = performance.now();
-    this.child = spawn("node", [join(root, "dist/main.cjs"), "qmail-start"], {
-      env,
-      stdio: ["ignore", fd, fd],
-    });
+    const [command, ...args] = this.#command("qmail-start");
+    this.child = spawn(command, args, { env, stdio: ["ignore", fd, fd] });
     closeSync(fd);
     this.tree = new ProcessTree(this.child.pid);
     await up;
+    await reachable(this.port);
     return performance.now() - began;
+  }
+
+  /** How to run a program of the server; with accounts in a passwd file that only it sees. */
+  #command(program) {
+    const path = join(root, "bin", program);
+    if (!this.accounts) return [path];
+    const passwd = join(this.base, "passwd");
+    const names = ["alias", "qmaild", "qmailq", "qmailr"];
+    const lines = names.map((name, n) => `${name}:x:${7791 + n}:7791::/nonexistent:/bin/false\n`);
+    writeFileSync(passwd, readFileSync("/etc/passwd", "latin1") + lines.join(""));
+    const script = `mount --bind "$0" /etc/passwd && exec "$1"`;
+    return ["unshare", "--mount", "sh", "-c", script, passwd, path];
   }
 
   /** A list NAME@bench.test with these subscribers; ms that adding them took. */
@@ -117,6 +132,17 @@ export class Site {
     const began = performance.now();
     this.command("ezmlm-sub", [dir], { input: `${subscribers.join("\n")}\n` });
     return performance.now() - began;
+  }
+
+  /** Hand a message to so many in with qmail-queue; SMTP takes 10,000 at most. */
+  queue(sender, recipients, text) {
+    writeFileSync(join(this.base, "message"), text.replaceAll("\r", ""));
+    const list = recipients.map((address) => `T${address}\0`).join("");
+    writeFileSync(join(this.base, "envelope"), `F${sender}\0${list}\0`);
+    const script = `exec "$0" <"$1/message" 1<"$1/envelope"`;
+    const args = ["-c", script, join(root, "bin", "qmail-queue"), this.base];
+    const { status } = spawnSync("sh", args, { env: this.env });
+    if (status !== 0) throw new Error(`qmail-queue: exit ${status}`);
   }
 
   /** One post to a list of one: processes are started, code is loaded, a connection is open. */
