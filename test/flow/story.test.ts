@@ -269,6 +269,23 @@ test("a digest reaches its subscribers when enough posts have come", async () =>
   expect(digest.source).toContain("More to read.");
 });
 
+test("with unsubscribelink each copy has a link of its own, and any mail to it unsubscribes", async () => {
+  const names = ["lists/links", "lists/.qmail-links", "links", "list.test"];
+  expect(site.run("ezmlm-make", ...names).code).toBe(0);
+  expect(site.run("ezmlm-sub", "lists/links", ANN, BOB).code).toBe(0);
+  site.write("lists/links/unsubscribelink", "");
+  await mail(EVE, "links@list.test", "Post", "Leave if you like.");
+  const [anns, bobs] = [await read(ANN), await read(BOB)].map(({ source }) => {
+    const fields = [...source.matchAll(/^List-Unsubscribe: <mailto:(.*)>$/gm)];
+    expect(fields).toHaveLength(1);
+    return fields[0]?.[1] ?? "";
+  });
+  expect(anns).toMatch(/^links-ul\.[a-p]{20}-ann=remote\.test@list\.test$/);
+  await mail("button@provider.test", bobs ?? "");
+  expect((await read(BOB)).mail.subject).toBe("GOODBYE from links@list.test");
+  expect(members("lists/links")).toEqual([ANN]);
+});
+
 describe("a remote that is not well", () => {
   let sink: Server | undefined;
   const sockets = new Set<Socket>();

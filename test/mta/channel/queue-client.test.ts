@@ -31,7 +31,7 @@ async function start(
 test("commit() of a small mail resolves with the id, and all of it arrives in one read", async () => {
   const { queue, client } = await start({}, { keyPrefix: "7.1/2/" });
   queue.reads.length = 0;
-  const mail = client.open({ key: "post", urgency: "bulk" });
+  const mail = client.open({ key: "post", urgency: "bulk", prefix: "X: y\n" });
   mail.put("Subject: x\n\n");
   mail.put(Buffer.from("body\n"));
   mail.from("ann@example.org");
@@ -47,6 +47,7 @@ test("commit() of a small mail resolves with the id, and all of it arrives in on
   });
   expect(queue.reads).toHaveLength(1);
   expect(queue.log.map((m) => m.type)).toEqual(["open", "body", "sender", "recipients", "commit"]);
+  expect(queue.log[0]).toMatchObject({ prefix: "X: y\n" });
   expect(client.openSessions).toBe(0);
 });
 
