@@ -10,6 +10,7 @@ import { TemporaryError } from "../../lib/errors.ts";
 import { packBatch } from "./batch.ts";
 import type {
   Accepted,
+  CrashedJob,
   Expansion,
   LaneName,
   Mark,
@@ -218,6 +219,11 @@ export class Queue implements QueueStore {
   /** Make up to `limit` jobs of the lane due at `at`; how many were not yet. */
   makeDue(lane: LaneName, at: number, limit: number): Promise<number> {
     return this.write({ kind: "due", site: lane.site, class: lane.class, at, limit }, 200);
+  }
+
+  /** Count a crash against jobs that were out; answers those it happened to before. */
+  crashed(jobs: readonly number[], now: number): Promise<readonly CrashedJob[]> {
+    return this.write({ kind: "crashed", jobs, now }, jobs.length);
   }
 
   forgetKey(key: string, uid: number): Promise<null> {

@@ -72,4 +72,10 @@ CREATE TABLE submission (
 ALTER TABLE message ADD COLUMN prefix TEXT NOT NULL DEFAULT ''; -- lib/header-prefix.ts
 `,
   },
+  {
+    number: 3,
+    sql: `
+ALTER TABLE job ADD COLUMN crashes INTEGER NOT NULL DEFAULT 0; -- how often it was out when something died
+`,
+  },
 ];

@@ -114,6 +114,7 @@ export function newRow(job: NewJob, id: number): JobRow {
     class: cls,
     nextAt,
     tries: 0,
+    crashes: 0,
     count,
     settled: null,
     ordinals,
@@ -144,7 +145,7 @@ export function mark(store: Store, marks: readonly Mark[]): MessageEnd[] {
     if (m.settled === null) {
       if (!store.deleteJob(m.job)) continue;
       count.jobs++;
-    } else if (m.retryAt !== null) store.retryJob(m.job, m.settled, m.retryAt);
+    } else if (m.retryAt !== null) store.retryJob(m.job, m.settled, m.retryAt, m.crashes);
     else store.markJob(m.job, m.settled);
     for (const paragraph of m.failures) store.insertFailure(m.message, paragraph);
     count.failures += m.failures.length;

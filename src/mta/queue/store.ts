@@ -3,7 +3,7 @@
  * transaction its caller opened; the arrows that call it are in states.ts.
  */
 import type { Database } from "../../lib/sqlite.ts";
-import type { MessageRow, NewJob, NewMessage } from "./work.ts";
+import type { CrashedJob, MessageRow, NewJob, NewMessage } from "./work.ts";
 
 /** A message while it is being expanded or ended. */
 export interface StoredMessage extends MessageRow {
@@ -47,7 +47,10 @@ export class Store {
         VALUES (?, ?, ?, ?, ?, ?, ?)`),
       deleteJob: p("DELETE FROM job WHERE id = ?"),
       markJob: p("UPDATE job SET settled = ? WHERE id = ?"),
-      retryJob: p(`UPDATE job SET settled = ?, next_at = ?, tries = tries + 1
+      crashed: p(`UPDATE job SET crashes = crashes + 1 WHERE id = ?
+        RETURNING message, site, crashes`),
+      later: p("UPDATE job SET next_at = ? WHERE id = ?"),
+      retryJob: p(`UPDATE job SET settled = ?, next_at = ?, tries = tries + 1, crashes = ?
         WHERE id = ?`),
       dueJobs: p(`UPDATE job SET next_at = ? WHERE id IN
         (SELECT id FROM job WHERE site = ? AND class = ? AND next_at > ? LIMIT ?)`),
@@ -160,8 +163,17 @@ export class Store {
     this.sql.markJob.run(settled, id);
   }
 
-  retryJob(id: number, settled: Uint8Array, nextAt: number): void {
-    this.sql.retryJob.run(settled, nextAt, id);
+  retryJob(id: number, settled: Uint8Array, nextAt: number, crashes: number): void {
+    this.sql.retryJob.run(settled, nextAt, crashes, id);
+  }
+
+  /** undefined: it is not there any more. */
+  crashed(id: number): CrashedJob | undefined {
+    return this.sql.crashed.get(id) as CrashedJob | undefined;
+  }
+
+  later(id: number, nextAt: number): void {
+    this.sql.later.run(nextAt, id);
   }
 
   makeDue(site: string, cls: number, at: number, limit: number): number {

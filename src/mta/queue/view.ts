@@ -2,7 +2,7 @@
 import type { Database } from "../../lib/sqlite.ts";
 import type { JobRow, LaneName, MessageRow, ReadKind, ReadRequest, ReadResults } from "./work.ts";
 
-const JOB = `id, message, site, class, next_at AS nextAt, tries, count, settled, ordinals,
+const JOB = `id, message, site, class, next_at AS nextAt, tries, crashes, count, settled, ordinals,
   packed`;
 const MESSAGE = "id, class, born, uid, sender, size, body_type AS bodyType, spilled, prefix";
 

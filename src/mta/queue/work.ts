@@ -50,6 +50,8 @@ export interface JobRow {
   readonly class: MessageClass;
   readonly nextAt: number;
   readonly tries: number;
+  /** How often it was being delivered when a process died of which it may have been the reason. */
+  readonly crashes: number;
   readonly count: number;
   readonly settled: Uint8Array | null;
   readonly ordinals: Uint8Array | null;
@@ -57,7 +59,7 @@ export interface JobRow {
 }
 
 /** A job that is to be made: due at once, nothing settled. */
-export type NewJob = Omit<JobRow, "id" | "tries" | "settled">;
+export type NewJob = Omit<JobRow, "id" | "tries" | "crashes" | "settled">;
 
 /** What became of a job's recipients. */
 export interface Mark {
@@ -67,6 +69,8 @@ export interface Mark {
   readonly settled: Uint8Array | null;
   /** Set when the pass over the job ended with some unsettled: when to try those again. */
   readonly retryAt: number | null;
+  /** With retryAt: at how many crashes it was out, one after the other. */
+  readonly crashes: number;
   /** Bounce paragraphs of those that failed now. */
   readonly failures: readonly string[];
   /** Delivery keys settled now: their submission keys go. */
@@ -127,6 +131,8 @@ export type WriteOperation =
       readonly at: number;
       readonly limit: number;
     }
+  /** These were out when the last process died; they are due later. The answer: those it happened to again. */
+  | { readonly kind: "crashed"; readonly jobs: readonly number[]; readonly now: number }
   | { readonly kind: "forgetKey"; readonly key: string; readonly uid: number }
   /** Submission keys older than `before` go: their delivery cannot come again. */
   | { readonly kind: "sweepKeys"; readonly before: number }
@@ -142,6 +148,7 @@ export interface WriteResults {
   mark: readonly MessageEnd[];
   finish: MessageEnd;
   due: number;
+  crashed: readonly CrashedJob[];
   forgetKey: null;
   sweepKeys: number;
   route: null;
@@ -150,6 +157,13 @@ export interface WriteResults {
 export type WriteAnswer =
   | { readonly ok: true; readonly value: WriteResults[WriteKind] }
   | { readonly ok: false; readonly code: string; readonly text: string };
+
+/** A job that was out at more than one crash. */
+export interface CrashedJob {
+  readonly message: number;
+  readonly site: string;
+  readonly crashes: number;
+}
 
 /** Jobs with one fate by site and class. */
 export interface LaneName {

@@ -8,10 +8,11 @@ import { join } from "node:path";
 import { errorText } from "../../lib/errors.ts";
 import { sqliteCode } from "../../lib/sqlite.ts";
 import { Router } from "../send/route.ts";
+import { crashBackoff } from "../send/schedule.ts";
 import type { Failpoint, FailpointName } from "./failpoint.ts";
 import { accept, type ExpandContext, expand, finish, mark } from "./states.ts";
 import type { Store } from "./store.ts";
-import type { WriteAnswer, WriteKind, WriteOperation, WriteResults } from "./work.ts";
+import type { CrashedJob, WriteAnswer, WriteKind, WriteOperation, WriteResults } from "./work.ts";
 
 /** Enough for a slice of ordinary addresses, and for one of the longest. */
 const ENVELOPE_READ = 65536;
@@ -95,6 +96,8 @@ export class Writer {
         return finish(this.store, operation.message, operation.bounce);
       case "due":
         return this.store.makeDue(operation.site, operation.class, operation.at, operation.limit);
+      case "crashed":
+        return this.crashed(operation.jobs, operation.now);
       case "forgetKey":
         this.store.deleteKey(operation.key, operation.uid);
         return null;
@@ -106,6 +109,17 @@ export class Writer {
       default:
         return operation satisfies never;
     }
+  }
+
+  private crashed(jobs: readonly number[], now: number): CrashedJob[] {
+    const again: CrashedJob[] = [];
+    for (const id of jobs) {
+      const job = this.store.crashed(id);
+      if (!job) continue;
+      if (job.crashes > 1) again.push(job);
+      this.store.later(id, now + crashBackoff(job.crashes));
+    }
+    return again;
   }
 
   private reached(batch: readonly WriteOperation[], side: "before" | "after"): void {

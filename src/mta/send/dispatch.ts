@@ -15,7 +15,17 @@ import type { Events } from "./events.ts";
 import type { Job } from "./job.ts";
 import type { Lane } from "./lane.ts";
 import { Marks } from "./marks.ts";
-import { type ChannelName, isDying, type Lifetime, nextTry, siteBlockSeconds } from "./schedule.ts";
+import type { OutRecord } from "./out-record.ts";
+import {
+  type ChannelName,
+  CONVICTED,
+  crashBackoff,
+  isDying,
+  type Lifetime,
+  nextTry,
+  SUSPECT,
+  siteBlockSeconds,
+} from "./schedule.ts";
 import type { Site } from "./site.ts";
 import type { Window } from "./window.ts";
 
@@ -23,6 +33,9 @@ import type { Window } from "./window.ts";
 const SLOT_RECIPIENTS = 200;
 /** Bytes a peer may leave unread before nothing more is sent to it. */
 const PEER_BACKLOG = 4 << 20;
+/** Seconds until it is looked again whether a suspect may go. */
+const SUSPECT_WAIT = 10;
+const CRASHES = "Each attempt to deliver this message stopped the mail system. (#5.3.0)\n";
 /** A slot not heard of for so long may go on so for many minutes. */
 const SILENT_SECONDS = 15;
 const TOO_LONG = "I'm not going to try again; this message has been in the queue too long.\n";
@@ -41,6 +54,8 @@ interface Slot {
   /** Per delivery: the job and the index in it. */
   readonly jobs: Job[];
   readonly indexes: number[];
+  /** Each of them once. */
+  readonly ids: readonly number[];
   readonly ended: Uint8Array;
   left: number;
   /** Whether somebody at the site answered; undefined when that cannot be told. */
@@ -68,6 +83,7 @@ export interface DispatchOptions {
   readonly bodies: Bodies;
   readonly events: Events;
   readonly failpoint: Failpoint;
+  readonly out: OutRecord;
   readonly concurrency: Readonly<Record<ChannelName, number>>;
   readonly lifetime: () => Lifetime;
   /** Seconds. */
@@ -78,6 +94,10 @@ export interface DispatchOptions {
   ended(end: MessageEnd): void;
   /** The address to show in a bounce, as its sender knew it. */
   unroute(address: string): string;
+}
+
+function isSuspect(job: Job): boolean {
+  return job.row.crashes >= SUSPECT;
 }
 
 function prefixFor(message: MessageRow, recipient: string): string {
@@ -135,8 +155,18 @@ export class Dispatch {
     if (channel.peer !== peer) return;
     channel.peer = undefined;
     channel.bodies.clear();
-    this.putBack(channel, `qmail-${name === "local" ? "lspawn" : "rspawn"} went away. (#4.3.0)\n`);
+    const lost = `qmail-${name === "local" ? "lspawn" : "rspawn"}`;
+    if (!this.stopping) this.accuse(channel, lost);
+    this.putBack(channel, `${lost} went away. (#4.3.0)\n`);
     this.wake();
+  }
+
+  /** What was out when a process died may have been the reason. */
+  private accuse(channel: ChannelState, lost: string): void {
+    for (const job of new Set(channel.slots.flatMap((slot) => slot.jobs))) {
+      job.crashes++;
+      if (job.crashes >= SUSPECT) this.o.events.suspect(job.row, job.crashes, lost);
+    }
   }
 
   private putBack(channel: ChannelState, why: string): void {
@@ -147,7 +177,8 @@ export class Dispatch {
     slot.connected = undefined;
     slot.jobs.forEach((job, at) => {
       if (slot.ended[at]) return;
-      if (retryAt !== undefined) job.retryAt = retryAt;
+      job.clean = false;
+      if (retryAt !== undefined) job.retryAt = retryAt + crashBackoff(job.crashes);
       job.dying = false;
       this.report(channel, { delivery: slot.first + at, verdict: "Z", text: why }, undefined);
     });
@@ -177,6 +208,7 @@ export class Dispatch {
     if (this.statusDue) this.status();
     if (this.o.window.wantsPage) void this.o.window.page();
     this.marks.commit();
+    this.o.out.flush();
     if (this.idle && this.quiet) this.idle();
   }
 
@@ -216,6 +248,7 @@ export class Dispatch {
   /** A pass over the job begins: retry time and fate of failures are fixed now. */
   private begin(job: Job): void {
     if (job.started) return;
+    job.clean = true;
     const now = this.o.now();
     job.retryAt = nextTry(job.message.born, now, job.row.site.startsWith("L") ? "local" : "remote");
     job.dying = isDying(job.message.born, now, this.o.lifetime());
@@ -223,7 +256,7 @@ export class Dispatch {
 
   private startRemote(channel: ChannelState, lane: Lane): void {
     const head = lane.shift();
-    if (!head) return;
+    if (!head || this.mustWait(head)) return;
     const jobs: Job[] = [];
     const indexes: number[] = [];
     for (let job: Job | undefined = head; job; ) {
@@ -236,10 +269,17 @@ export class Dispatch {
       job.running = job.todo.length;
       // Small jobs of the same message and site share the slot.
       const next = lane.peekOf(head.message.id);
-      if (!next || jobs.length + next.todo.length > SLOT_RECIPIENTS) break;
+      if (
+        !next ||
+        isSuspect(head) ||
+        isSuspect(next) ||
+        jobs.length + next.todo.length > SLOT_RECIPIENTS
+      )
+        break;
       job = lane.shift(head.message.id);
     }
     const slot = this.open(channel, lane.place, jobs, indexes);
+    if (this.convicted(channel, slot)) return;
     const { message } = head;
     this.logStart(slot);
     this.withBody(channel, slot, message, () => {
@@ -267,11 +307,16 @@ export class Dispatch {
   private startLocal(channel: ChannelState, lane: Lane): void {
     const job = lane.peek();
     if (!job) return;
+    if (!job.started && isSuspect(job) && this.mustWait(job)) {
+      lane.shift();
+      return;
+    }
     this.begin(job);
     const index = job.todo[job.next++] as number;
     job.running++;
     if (job.next >= job.todo.length) lane.shift();
     const slot = this.open(channel, lane.place, [job], [index]);
+    if (this.convicted(channel, slot)) return;
     this.logStart(slot);
     const { message } = job;
     channel.peer?.send({
@@ -290,6 +335,30 @@ export class Dispatch {
     this.o.failpoint.hit("deliver-sent");
   }
 
+  /** A suspect waits until no other one is out: the next crash then says which it was. */
+  private mustWait(job: Job): boolean {
+    if (!isSuspect(job)) return false;
+    const { local, remote } = this.channels;
+    const out = [...local.slots, ...remote.slots].some((slot) => slot.jobs.some(isSuspect));
+    if (!out) return false;
+    job.next = job.todo.length;
+    job.retryAt = this.o.now() + SUSPECT_WAIT;
+    this.marks.passOver(job);
+    return true;
+  }
+
+  /** What stopped the system again and again and is too old has no last attempt. */
+  private convicted(channel: ChannelState, slot: Slot): boolean {
+    const [job] = slot.jobs;
+    if (!job?.dying || job.row.crashes < CONVICTED) return false;
+    this.logStart(slot);
+    slot.connected = undefined;
+    slot.jobs.forEach((_, at) => {
+      this.report(channel, { delivery: slot.first + at, verdict: "D", text: CRASHES }, undefined);
+    });
+    return true;
+  }
+
   private open(channel: ChannelState, site: Site, jobs: Job[], indexes: number[]): Slot {
     const slot: Slot = {
       channel: channel.name,
@@ -297,6 +366,7 @@ export class Dispatch {
       first: this.deliveries + 1,
       jobs,
       indexes,
+      ids: [...new Set(jobs)].map((job) => job.row.id),
       ended: new Uint8Array(jobs.length),
       left: jobs.length,
       connected: false,
@@ -304,6 +374,7 @@ export class Dispatch {
       silent: false,
     };
     this.deliveries += jobs.length;
+    this.o.out.started(slot.ids);
     channel.slots.push(slot);
     channel.used++;
     this.statusDue = true;
@@ -410,6 +481,7 @@ export class Dispatch {
     else if (job.dirty) this.marks.soon(job);
     if (slot.left > 0) return;
     channel.slots.splice(place, 1);
+    this.o.out.ended(slot.ids);
     channel.used--;
     this.statusDue = true;
     this.o.window.slotEnded(slot.site, slot.connected, siteBlockSeconds);

@@ -64,6 +64,17 @@ export class Events {
     this.log.line(`double bounce: discarding bounce/${message}`);
   }
 
+  /** Delivering it may be what kills a process of ours. */
+  suspect(
+    { message, site }: { message: number; site: string },
+    crashes: number,
+    lost: string,
+  ): void {
+    this.warning(
+      `msg ${message} to ${logSafe(site.slice(1))} was out when ${lost} died, ${crashes} times now; no other suspect runs beside it`,
+    );
+  }
+
   endMessage(message: number): void {
     this.log.line(`end msg ${message}`);
   }

@@ -16,6 +16,10 @@ export class Job {
   /** When to try again, set as the pass starts. */
   retryAt = 0;
   dying = false;
+  /** Crashes it was out at, one after the other; forgotten after a pass of which nobody died. */
+  crashes: number;
+  /** The pass began, and nothing was put back. */
+  clean = false;
   /** Whether something was settled since the last mark left. */
   dirty = false;
   private failures: string[] = [];
@@ -24,6 +28,7 @@ export class Job {
   constructor(row: JobRow, message: MessageRow) {
     this.row = row;
     this.message = message;
+    this.crashes = row.crashes;
     this.settled = bitmap(row.count, row.settled);
     if (!row.settled) return;
     for (let i = 0; i < row.count; i++) if (hasBit(row.settled, i)) this.settledCount++;
@@ -90,6 +95,7 @@ export class Job {
       message: this.message.id,
       settled: all ? null : this.settled.slice(),
       retryAt: all ? null : retryAt,
+      crashes: this.clean ? 0 : this.crashes,
       failures: this.failures,
       keys: this.keys,
     };

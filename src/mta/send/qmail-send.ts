@@ -13,7 +13,7 @@
  * FILES        control/bouncefrom bouncehost bouncemaxbytes concurrencylocal concurrencyremote
  *              doublebouncehost doublebounceto envnoathost locals me percenthack queuelifetime
  *              smtproutes virtualdomains; queue/queue.db, queue/mess, queue/drop,
- *              queue/lock/sendmutex, queue/lock/trigger
+ *              queue/lock/sendmutex, queue/lock/running, queue/lock/trigger
  * EXIT CODES   0 after TERM. 111 cannot start, or the queue cannot be trusted any more.
  * DIAGNOSTICS  The log lines of qmail-log on descriptor 1.
  * BUGS         qmail-qread shows no recipients of jobs that are done as a whole.
@@ -40,6 +40,7 @@ import { Bouncer } from "./bouncer.ts";
 import { readControls, rereadTables, type SendControls } from "./controls.ts";
 import { Dispatch } from "./dispatch.ts";
 import { Events } from "./events.ts";
+import { jobsThatWereOut, OutRecord } from "./out-record.ts";
 import { Capabilities, type Standing } from "./peers.ts";
 import { Router } from "./route.ts";
 import { Session, type SessionContext } from "./session.ts";
@@ -80,6 +81,7 @@ export class QmailSend {
   private controls!: SendControls;
   private router!: Router;
   private queue!: Queue;
+  private out!: OutRecord;
   private intake!: Intake;
   private bodies!: Bodies;
   private window!: Window;
@@ -137,6 +139,7 @@ export class QmailSend {
     this.router = new Router(this.controls.tables);
     this.aliasUid = this.findAlias();
     const { lastMessage } = await this.queue.read({ kind: "counts" });
+    await this.accuse();
     this.build(failpoint, lastMessage);
     await sweepSpills(this.path("mess"), this.queue, this.intake.receiving);
     this.keepBallast();
@@ -153,6 +156,15 @@ export class QmailSend {
     );
     this.startTimers();
     void this.scanDrop();
+  }
+
+  /** What was out when the last qmail-send died may have been the reason. */
+  private async accuse(): Promise<void> {
+    const path = this.path("lock", "running");
+    const jobs = jobsThatWereOut(path);
+    const again = jobs.length > 0 ? await this.queue.crashed(jobs, this.seconds()) : [];
+    for (const job of again) this.events.suspect(job, job.crashes, "qmail-send");
+    this.out = new OutRecord(path);
   }
 
   private makeDirectories(): void {
@@ -223,6 +235,7 @@ export class QmailSend {
       bodies: this.bodies,
       events,
       failpoint,
+      out: this.out,
       concurrency: this.controls.concurrency,
       lifetime: this.lifetime,
       now: this.seconds,
@@ -459,6 +472,7 @@ export class QmailSend {
     await this.answered();
     for (const session of this.sessions) session.channel.end();
     await this.queue.close();
+    this.out.close();
     this.lock?.close();
     this.events.exiting();
     this.o.exit(0, await this.log.flush());

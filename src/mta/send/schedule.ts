@@ -26,6 +26,16 @@ export function isDying(born: number, now: number, lifetime: Lifetime): boolean 
   return now > born + lifetime.queuelifetime && now >= lifetime.notBefore;
 }
 
+/** A job that was out at so many crashes is a suspect: one is out at a time, in a slot of its own. */
+export const SUSPECT = 2;
+/** From so many on it is not tried for ever: what is too old is given up without its last attempt. */
+export const CONVICTED = 3;
+
+/** How long a job rests that was out at its `crashes`-th crash: the first may have been anybody's. */
+export function crashBackoff(crashes: number): number {
+  return crashes < 2 ? 0 : Math.min(21_600, 60 * 2 ** (crashes - 2));
+}
+
 /** How long nothing goes to a site whose connections failed `failures` times in a row. */
 export function siteBlockSeconds(failures: number): number {
   return Math.min(600, 15 * 2 ** Math.min(failures, 10));

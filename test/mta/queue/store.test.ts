@@ -71,6 +71,7 @@ const done = (job: JobRow) => ({
   message: job.message,
   settled: null,
   retryAt: null,
+  crashes: 0,
   failures: [] as string[],
   keys: [] as string[],
 });

@@ -74,6 +74,7 @@ class Model {
       class: cls,
       nextAt: born,
       tries: 0,
+      crashes: 0,
       count: 1,
       settled: null,
       ordinals: null,
