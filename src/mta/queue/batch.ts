@@ -4,6 +4,7 @@
  * fifth of the cost of taking a small mail in. Other operations are few and go as they are.
  */
 import { type Frame, FrameReader, FrameWriter } from "../../lib/frame.ts";
+import { isWhole } from "./states.ts";
 import type { MessageClass, NewJob, NewMessage, WriteOperation } from "./work.ts";
 
 /** What is posted. `others` has null where the next message of `accepts` stands. */
@@ -24,7 +25,7 @@ function readBytes(frame: Frame): Buffer | null {
   return frame.u8() === 0 ? null : frame.bytes();
 }
 
-function writeAccept(out: FrameWriter, { message: m, jobs }: Accept): void {
+function writeAccept(out: FrameWriter, { message: m, slice }: Accept): void {
   out
     .begin(0)
     .u53(m.id)
@@ -37,10 +38,10 @@ function writeAccept(out: FrameWriter, { message: m, jobs }: Accept): void {
   out.u53(m.sizeBytes).u8(m.bodyType).u53(m.envelopeBytes);
   writeBytes(out, m.hash);
   writeBytes(out, m.body);
-  // With jobs the recipients are in them; then the envelope only must not look spilled.
-  writeBytes(out, jobs && m.envelope ? NOTHING : m.envelope);
-  out.u32(jobs ? jobs.length + 1 : 0);
-  for (const job of jobs ?? []) {
+  // When all recipients are in jobs, the envelope only must not look spilled.
+  writeBytes(out, m.envelope && slice && isWhole(m, slice) ? NOTHING : m.envelope);
+  out.u32(slice ? slice.jobs.length + 1 : 0).u53(slice?.cursor ?? 0);
+  for (const job of slice?.jobs ?? []) {
     out.text(job.site).u32(job.count);
     writeBytes(out, job.ordinals);
     out.bytes(job.packed);
@@ -67,7 +68,8 @@ function readAccept(f: Frame): Accept {
     envelope: readBytes(f),
   };
   const count = f.u32();
-  if (count === 0) return { kind: "accept", message, jobs: null };
+  const cursor = f.u53();
+  if (count === 0) return { kind: "accept", message, slice: null };
   const jobs: NewJob[] = [];
   for (let left = count - 1; left > 0; left--) {
     jobs.push({
@@ -80,7 +82,7 @@ function readAccept(f: Frame): Accept {
       packed: f.bytes(),
     });
   }
-  return { kind: "accept", message, jobs };
+  return { kind: "accept", message, slice: { jobs, cursor } };
 }
 
 /** The bytes of `accepts` are to be transferred: nobody else may hold their buffer. */

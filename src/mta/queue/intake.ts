@@ -19,14 +19,14 @@ import { unpackAddresses } from "./packed.ts";
 import { planJobs } from "./plan.ts";
 import type { QueueStore } from "./queue.ts";
 import { SpillBuffer } from "./spill.ts";
-import { newRow, SLICE } from "./states.ts";
-import type { Expansion, MessageClass, NewJob, NewMessage } from "./work.ts";
+import { classOf, isWhole, newRow, SLICE } from "./states.ts";
+import type { Expansion, FirstSlice, MessageClass, NewMessage } from "./work.ts";
 
 /** Bytes of all messages being received that may stay in memory. */
 const BUDGET = 64 << 20;
 const SMALL_ENVELOPE = 65536;
-/** Envelopes up to this size become jobs when they are accepted. */
-const EAGER_BYTES = 2000;
+/** Of a spilled envelope so much stays in memory: its recipients need not wait for the rest. */
+const FIRST_BYTES = 4096;
 /** Below this much free space nothing is accepted: the rest is for marks. */
 const FREE_SPACE_FLOOR = 32 << 20;
 const SPACE_CHECK_MS = 1000;
@@ -50,7 +50,7 @@ export interface IntakeOptions {
   now(): Date;
   /** A message was committed. Called before its client is answered. */
   accepted(message: NewMessage, expansion: Expansion | undefined): void;
-  /** To make jobs of a small message at once; undefined while something older waits for that. */
+  /** To make jobs of the first recipients at once; undefined: not now. */
   router(): Router | undefined;
   /** Why nothing can be taken now, as a verdict text; undefined: go on. */
   refusing(): string | undefined;
@@ -124,6 +124,8 @@ export class IncomingMessage {
   private readonly body: SpillBuffer;
   private readonly envelope: SpillBuffer;
   private sender: string | undefined;
+  /** The beginning of the envelope (its last address may be cut off), should the rest be spilled. */
+  private firstRecipients: Buffer | undefined;
   private counted = 0;
   private refusal: { verdict: Verdict; text: string } | undefined;
   private over = false;
@@ -172,6 +174,7 @@ export class IncomingMessage {
       if (end === at) this.refuse("D", BAD_ENVELOPE);
       at = end + 1;
     }
+    this.firstRecipients ??= Buffer.from(packed.subarray(0, FIRST_BYTES));
     return this.add(this.envelope, packed);
   }
 
@@ -187,7 +190,7 @@ export class IncomingMessage {
   }
 
   private count(): void {
-    const now = this.over ? 0 : this.body.memoryBytes + this.envelope.memoryBytes;
+    const now = this.over ? 0 : this.body.memoryBytes + this.envelope.memoryBytes + FIRST_BYTES;
     this.intake.holds(now - this.counted);
     this.counted = now;
   }
@@ -217,22 +220,24 @@ export class IncomingMessage {
     if (this.refusal) return { accepted: false, ...this.refusal };
     const message = await this.message(this.sender ?? "");
     if (message.body === null) options.failpoint.hit("spill-written");
-    const jobs = this.plan(message);
-    const { id, repeat, jobIds } = await options.queue.accept(message, jobs);
-    const expansion = jobs && jobIds ? expansionOf(message, jobs, jobIds) : undefined;
+    const slice = this.firstSlice(message);
+    const { id, repeat, jobIds } = await options.queue.accept(message, slice);
+    const expansion = slice && jobIds ? expansionOf(message, slice, jobIds) : undefined;
     if (!repeat) options.accepted(message, expansion);
     return { accepted: true, id, repeat };
   }
 
-  /** Jobs of a message with few recipients, when nothing older waits to be expanded. */
-  private plan(message: NewMessage): NewJob[] | null {
-    const { envelope } = message;
-    if (!envelope || envelope.length > EAGER_BYTES) return null;
+  /** Jobs of the recipients that are in memory, up to a slice. */
+  private firstSlice(message: NewMessage): FirstSlice | null {
     const router = this.intake.options.router();
-    if (!router) return null;
-    const bytes = Buffer.from(envelope.buffer, envelope.byteOffset, envelope.length);
-    const { addresses } = unpackAddresses(bytes, 0, SLICE);
-    return addresses.length === 0 ? null : planJobs(message, addresses, 0, router);
+    const known = message.envelope ?? this.firstRecipients;
+    if (!router || !known) return null;
+    const bytes = Buffer.from(known.buffer, known.byteOffset, known.length);
+    const { addresses, end } = unpackAddresses(bytes, 0, SLICE);
+    // The file of a spilled envelope goes with its last slice, which is expanded from it.
+    const isLast = end >= message.envelopeBytes;
+    if (addresses.length === 0 || (isLast && message.envelope === null)) return null;
+    return { jobs: planJobs(message, addresses, 0, router), cursor: end };
   }
 
   /** The row to be, with its bytes durable or in memory. */
@@ -240,10 +245,11 @@ export class IncomingMessage {
     const body = await this.body.finish();
     const envelope = await this.envelope.finish();
     const urgency = isBounceSender(sender) ? "reply" : this.origin.urgency;
-    const cls = urgencies.indexOf(urgency) as MessageClass;
+    const asked = urgencies.indexOf(urgency) as MessageClass;
+    const envelopeBytes = envelope.sizeBytes;
     return {
       id: this.id,
-      class: cls,
+      class: classOf({ class: asked, envelopeBytes }),
       born: unixSeconds(this.intake.options.now()),
       uid: this.origin.uid,
       sender,
@@ -252,7 +258,7 @@ export class IncomingMessage {
       hash: body.hash,
       body: body.bytes,
       envelope: envelope.bytes,
-      envelopeBytes: envelope.sizeBytes,
+      envelopeBytes,
       key: this.origin.key,
       prefix: this.origin.prefix,
     };
@@ -282,19 +288,15 @@ export class IncomingMessage {
 }
 
 /** What expanding it later would have told the scheduler. */
-function expansionOf(
-  message: NewMessage,
-  jobs: readonly NewJob[],
-  ids: readonly number[],
-): Expansion {
+function expansionOf(message: NewMessage, slice: FirstSlice, ids: readonly number[]): Expansion {
   const { id, born, uid, sender, sizeBytes: size, bodyType, prefix } = message;
   const spilled = message.body === null ? 1 : 0;
   return {
     begun: true,
     message: { id, class: message.class, born, uid, sender, size, bodyType, spilled, prefix },
-    jobs: jobs.map((job, at) => newRow(job, ids[at] as number)),
-    finished: true,
-    envelopeSpilled: false,
+    jobs: slice.jobs.map((job, at) => newRow(job, ids[at] as number)),
+    finished: isWhole(message, slice),
+    envelopeSpilled: message.envelope === null,
     end: undefined,
   };
 }

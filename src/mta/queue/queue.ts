@@ -12,10 +12,10 @@ import type {
   Accepted,
   CrashedJob,
   Expansion,
+  FirstSlice,
   LaneName,
   Mark,
   MessageEnd,
-  NewJob,
   NewMessage,
   ReadKind,
   ReadRequest,
@@ -29,10 +29,10 @@ import type {
 /** The store interface (design: coarse, asynchronous, no SQL). */
 export interface QueueStore {
   /**
-   * Resolves when the message is durable. Rejects with TemporaryError: it is not queued. `jobs`, when
-   * given, are all of its recipients: then nothing is left to expand, which saves a commit.
+   * Resolves when the message is durable. Rejects with TemporaryError: it is not queued. The jobs of
+   * `slice` can start at once; what it leaves is to be expanded.
    */
-  accept(message: NewMessage, jobs?: readonly NewJob[] | null): Promise<Accepted>;
+  accept(message: NewMessage, slice?: FirstSlice | null): Promise<Accepted>;
   /** The next slice of recipients of a message in todo becomes jobs. */
   expand(message: number, weight: number): Promise<Expansion | null>;
   /** Jobs that are due, by lane. Who holds a claimed job is the business of the caller's memory. */
@@ -198,10 +198,10 @@ export class Queue implements QueueStore {
     });
   }
 
-  accept(message: NewMessage, jobs: readonly NewJob[] | null = null): Promise<Accepted> {
+  accept(message: NewMessage, slice: FirstSlice | null = null): Promise<Accepted> {
     const bytes = (message.body?.length ?? 0) + (message.envelope?.length ?? 0);
-    const weight = 2 + bytes / 8192 + (jobs?.length ?? 0) / 2;
-    return this.write({ kind: "accept", message, jobs }, weight);
+    const weight = 2 + bytes / 8192 + (slice?.jobs.length ?? 0) / 2;
+    return this.write({ kind: "accept", message, slice }, weight);
   }
 
   expand(message: number, weight: number): Promise<Expansion | null> {

@@ -20,6 +20,7 @@ import type { Store, StoredMessage } from "./store.ts";
 import type {
   Accepted,
   Expansion,
+  FirstSlice,
   JobRow,
   Mark,
   MessageClass,
@@ -39,27 +40,34 @@ export const SLICE = 1000;
 export const BULK_RECIPIENTS = 200;
 
 /**
- * receiving -> todo, or with `jobs` (all of the recipients) -> active. A known key is answered with
- * the message it first stood for.
+ * receiving -> todo, or -> active when `slice` holds all of the recipients. A known key is answered
+ * with the message it first stood for.
  */
 export function accept(
   store: Store,
   message: NewMessage,
-  jobs: readonly NewJob[] | null = null,
+  slice: FirstSlice | null = null,
 ): Accepted {
   if (message.key !== "") {
     const first = store.findKey(message.key, message.uid);
     if (first !== undefined) return { id: first, repeat: true };
     store.insertKey(message.key, message.uid, message.id, message.born);
   }
-  if (!jobs) {
-    store.insertMessage(message, TODO, 0, 0);
+  if (!slice) {
+    store.insertMessage(message, { state: TODO, cursor: 0, expanded: 0, jobs: 0 });
     return { id: message.id, repeat: false };
   }
-  let recipients = 0;
-  for (const job of jobs) recipients += job.count;
-  store.insertMessage(message, ACTIVE, recipients, jobs.length);
+  const { jobs, cursor } = slice;
+  let expanded = 0;
+  for (const job of jobs) expanded += job.count;
+  const state = isWhole(message, slice) ? ACTIVE : TODO;
+  store.insertMessage(message, { state, cursor, expanded, jobs: jobs.length });
   return { id: message.id, repeat: false, jobIds: jobs.map((job) => store.insertJob(job)) };
+}
+
+/** Whether the slice leaves nothing to expand: then the envelope need not be kept. */
+export function isWhole(message: NewMessage, slice: FirstSlice): boolean {
+  return slice.cursor >= message.envelopeBytes;
 }
 
 /** What expand needs besides the store. */
@@ -123,7 +131,10 @@ export function newRow(job: NewJob, id: number): JobRow {
 }
 
 /** Envelope length decides: an address is rarely under 20 bytes. */
-function classOf(message: StoredMessage): MessageClass {
+export function classOf(message: {
+  readonly class: MessageClass;
+  readonly envelopeBytes: number;
+}): MessageClass {
   const many = message.class < 2 && message.envelopeBytes > BULK_RECIPIENTS * 20;
   return many ? 2 : message.class;
 }

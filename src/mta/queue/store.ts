@@ -25,8 +25,8 @@ export class Store {
     const p = (text: string) => db.prepare(text);
     this.sql = {
       insertMessage: p(`INSERT INTO message (id, state, class, born, uid, sender, size, body_type,
-        body_hash, spilled, envelope_spilled, envelope_bytes, prefix, expanded, jobs)
-        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`),
+        body_hash, spilled, envelope_spilled, envelope_bytes, prefix, cursor,
+        expanded, jobs) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`),
       insertBody: p("INSERT INTO body (message, bytes) VALUES (?, ?)"),
       insertEnvelope: p("INSERT INTO envelope (message, packed) VALUES (?, ?)"),
       envelope: p("SELECT packed FROM envelope WHERE message = ?").pluck(),
@@ -75,12 +75,14 @@ export class Store {
     if (this.db.inTransaction) this.db.exec("ROLLBACK");
   }
 
-  /** `recipients` of it are in `jobs` jobs already. An envelope is kept only while it is needed. */
-  insertMessage(m: NewMessage, state: number, recipients: number, jobs: number): void {
-    const keepsEnvelope = jobs === 0;
+  /** `at`: how far its expansion is. An envelope is kept only while it is needed. */
+  insertMessage(
+    m: NewMessage,
+    at: { state: number; cursor: number; expanded: number; jobs: number },
+  ): void {
     this.sql.insertMessage.run(
       m.id,
-      state,
+      at.state,
       m.class,
       m.born,
       m.uid,
@@ -92,11 +94,13 @@ export class Store {
       m.envelope === null ? 1 : 0,
       m.envelopeBytes,
       m.prefix,
-      recipients,
-      jobs,
+      at.cursor,
+      at.expanded,
+      at.jobs,
     );
     if (m.body !== null) this.sql.insertBody.run(m.id, m.body);
-    if (keepsEnvelope && m.envelope !== null) this.sql.insertEnvelope.run(m.id, m.envelope);
+    const isNeeded = at.cursor < m.envelopeBytes;
+    if (isNeeded && m.envelope !== null) this.sql.insertEnvelope.run(m.id, m.envelope);
   }
 
   message(id: number): StoredMessage | undefined {

@@ -61,6 +61,13 @@ export interface JobRow {
 /** A job that is to be made: due at once, nothing settled. */
 export type NewJob = Omit<JobRow, "id" | "tries" | "crashes" | "settled">;
 
+/** The first recipients of a message that is being accepted, as jobs. */
+export interface FirstSlice {
+  readonly jobs: readonly NewJob[];
+  /** Envelope bytes they stand for; when that is all of it, nothing is left to expand. */
+  readonly cursor: number;
+}
+
 /** What became of a job's recipients. */
 export interface Mark {
   readonly job: number;
@@ -81,7 +88,7 @@ export interface Accepted {
   readonly id: number;
   /** Whether the key was known: `id` is the first message, this one was not queued. */
   readonly repeat: boolean;
-  /** Ids of the jobs that were made in the same transaction, in their order. */
+  /** Ids of the jobs of the first slice, in their order. */
   readonly jobIds?: readonly number[];
 }
 
@@ -114,12 +121,8 @@ export interface RouteTables {
 }
 
 export type WriteOperation =
-  /** `jobs`: all of its recipients; null: they are expanded later. */
-  | {
-      readonly kind: "accept";
-      readonly message: NewMessage;
-      readonly jobs: readonly NewJob[] | null;
-    }
+  /** What `slice` leaves is expanded later; null: all of it. */
+  | { readonly kind: "accept"; readonly message: NewMessage; readonly slice: FirstSlice | null }
   | { readonly kind: "expand"; readonly message: number }
   | { readonly kind: "mark"; readonly marks: readonly Mark[] }
   | { readonly kind: "finish"; readonly message: number; readonly bounce: NewMessage | null }

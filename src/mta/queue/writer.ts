@@ -87,7 +87,7 @@ export class Writer {
   private apply(operation: WriteOperation): WriteResults[WriteKind] {
     switch (operation.kind) {
       case "accept":
-        return accept(this.store, operation.message, operation.jobs);
+        return accept(this.store, operation.message, operation.slice);
       case "expand":
         return expand(this.store, operation.message, this.context) ?? null;
       case "mark":
@@ -125,7 +125,7 @@ export class Writer {
   private reached(batch: readonly WriteOperation[], side: "before" | "after"): void {
     for (const operation of batch) {
       const { kind } = operation;
-      if (kind === "accept" && operation.jobs) {
+      if (kind === "accept" && operation.slice) {
         this.failpoint.hit(`expand-${side}-commit` satisfies FailpointName);
       }
       if (kind === "accept" || kind === "expand" || kind === "mark" || kind === "finish") {

@@ -219,7 +219,7 @@ export class QmailSend {
       lastId,
       now: this.now,
       accepted: (message, expansion) => this.accepted(message, expansion),
-      router: () => (this.todo.idle && !this.log.full ? this.router : undefined),
+      router: () => (this.stopping || this.log.full ? undefined : this.router),
       refusing: () => (this.log.full || this.stopping ? LOG_STALLED : undefined),
     });
     this.window = new Window({
@@ -390,7 +390,7 @@ export class QmailSend {
       this.bodies.keep(message.id, message.body);
     }
     if (expansion) this.expanded(expansion);
-    else this.todo.add(message);
+    if (!expansion?.finished) this.todo.add(message);
   }
 
   private expanded(expansion: Expansion): void {

@@ -46,11 +46,6 @@ export class Todo {
     return this.entries.length - this.head;
   }
 
-  /** Nothing waits to be expanded. */
-  get idle(): boolean {
-    return this.length === 0 && this.overflowAfter === undefined && !this.stopped;
-  }
-
   /** All of the database, oldest first. */
   async load(): Promise<void> {
     await this.refill(0);

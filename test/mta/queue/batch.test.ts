@@ -2,6 +2,7 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { packBatch, unpackBatch } from "../../../src/mta/queue/batch.ts";
+import { isWhole } from "../../../src/mta/queue/states.ts";
 import type { MessageClass, WriteOperation } from "../../../src/mta/queue/work.ts";
 
 const bytes = fc.option(fc.uint8Array({ maxLength: 6000 }));
@@ -27,21 +28,25 @@ const job = fc.record({
   packed: fc.uint8Array(),
 });
 const operation: fc.Arbitrary<WriteOperation> = fc.oneof(
-  fc.record({ message, jobs: fc.option(fc.array(job, { maxLength: 4 })) }).map((one) => ({
-    kind: "accept" as const,
-    message: one.message,
-    jobs:
-      one.jobs?.map((part) => ({
-        ...part,
-        message: one.message.id,
-        class: one.message.class,
-        nextAt: one.message.born,
-      })) ?? null,
-  })),
+  fc
+    .record({ message, jobs: fc.option(fc.array(job, { maxLength: 4 })), cursor: fc.nat() })
+    .map(({ message: one, jobs, cursor }) => ({
+      kind: "accept" as const,
+      message: one,
+      slice: jobs && {
+        cursor,
+        jobs: jobs.map((part) => ({
+          ...part,
+          message: one.id,
+          class: one.class,
+          nextAt: one.born,
+        })),
+      },
+    })),
   fc.record({ kind: fc.constant("expand" as const), message: fc.nat() }),
 );
 
-/** Buffer and Uint8Array alike; with jobs the envelope is in them. */
+/** Buffer and Uint8Array alike; an envelope that is in jobs as a whole stays behind. */
 function plain(operations: readonly WriteOperation[]): unknown {
   return operations.map((one) =>
     one.kind !== "accept"
@@ -52,13 +57,19 @@ function plain(operations: readonly WriteOperation[]): unknown {
             ...one.message,
             body: list(one.message.body),
             hash: list(one.message.hash),
-            envelope: one.jobs ? one.message.envelope !== null : list(one.message.envelope),
+            envelope:
+              one.slice && isWhole(one.message, one.slice)
+                ? one.message.envelope !== null
+                : list(one.message.envelope),
           },
-          jobs: one.jobs?.map((part) => ({
-            ...part,
-            packed: list(part.packed),
-            ordinals: list(part.ordinals),
-          })),
+          slice: one.slice && {
+            ...one.slice,
+            jobs: one.slice.jobs.map((part) => ({
+              ...part,
+              packed: list(part.packed),
+              ordinals: list(part.ordinals),
+            })),
+          },
         },
   );
 }

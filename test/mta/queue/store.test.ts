@@ -10,6 +10,7 @@ import {
   openDatabase,
 } from "../../../src/lib/sqlite.ts";
 import { unpackRecipients } from "../../../src/mta/queue/packed.ts";
+import { planJobs } from "../../../src/mta/queue/plan.ts";
 import { queueMigrations } from "../../../src/mta/queue/schema.ts";
 import { accept, expand, finish, mark } from "../../../src/mta/queue/states.ts";
 import { Store } from "../../../src/mta/queue/store.ts";
@@ -200,4 +201,44 @@ test("lockExclusively() lets one in until it closes", () => {
   const second = lockExclusively(path);
   expect(second).toBeDefined();
   second?.close();
+});
+
+test("accept() with a first slice leaves the rest to expand(), each recipient once", () => {
+  const to = Array.from({ length: 1200 }, (_, i) => `u${i}@${i % 2 ? "a.test" : "local.test"}`);
+  const message = mail(1, to);
+  const first = to.slice(0, 7);
+  const cursor = Buffer.byteLength(first.map((one) => `${one}\0`).join(""));
+  const jobs = planJobs(message, first, 0, router);
+  const { jobIds } = accept(store, message, { jobs, cursor });
+  expect(jobIds).toHaveLength(jobs.length);
+  expect(view.answer({ kind: "counts" })).toMatchObject({ messages: 1, todo: 1 });
+  const rest = expandAll(1);
+  expect(rest.slices[0]?.begun).toBe(false);
+  const all = [...jobs, ...rest.jobs].flatMap((job) => unpackRecipients(job.packed).originals);
+  expect(all.sort()).toEqual([...to].sort());
+  // The ordinal names a local delivery on every retry: it counts all recipients of the message.
+  for (const job of rest.jobs) {
+    const numbers = job.ordinals ? [...new Uint32Array(job.ordinals.slice().buffer)] : [];
+    const { originals } = unpackRecipients(job.packed);
+    expect(numbers.map((number) => to[number])).toEqual(job.ordinals ? originals : []);
+  }
+});
+
+test("accept() with all recipients in its slice is active and keeps no envelope", () => {
+  const message = mail(1, ["a@a.test"]);
+  const jobs = planJobs(message, ["a@a.test"], 0, router);
+  const { jobIds } = accept(store, message, { jobs, cursor: message.envelopeBytes });
+  expect(view.answer({ kind: "counts" })).toMatchObject({ messages: 1, todo: 0 });
+  expect(db.prepare("SELECT count(*) FROM envelope").pluck().get()).toBe(0);
+  const [end] = mark(store, [
+    {
+      job: jobIds?.[0] as number,
+      message: 1,
+      settled: null,
+      retryAt: null,
+      failures: [],
+      keys: [],
+    },
+  ]);
+  expect(end).toEqual({ message: 1, spilled: false, end: "gone" });
 });
