@@ -230,15 +230,6 @@ test("accept() with all recipients in its slice is active and keeps no envelope"
   const { jobIds } = accept(store, message, { jobs, cursor: message.envelopeBytes });
   expect(view.answer({ kind: "counts" })).toMatchObject({ messages: 1, todo: 0 });
   expect(db.prepare("SELECT count(*) FROM envelope").pluck().get()).toBe(0);
-  const [end] = mark(store, [
-    {
-      job: jobIds?.[0] as number,
-      message: 1,
-      settled: null,
-      retryAt: null,
-      failures: [],
-      keys: [],
-    },
-  ]);
+  const [end] = mark(store, [{ ...done({ id: jobIds?.[0], message: 1 } as JobRow) }]);
   expect(end).toEqual({ message: 1, spilled: false, end: "gone" });
 });
