@@ -98,12 +98,52 @@ export function readOverwritten(path: string): string {
   }
 }
 
-/** Make names in a directory durable. */
-export function fsyncDirectory(path: string): void {
+/** What appendAfter() shows of the end of a file at most, in bytes. */
+const TAIL_BYTES = 4096;
+
+/**
+ * Append lines to a file that is there, if its end fits; not yet durable, see syncFile(). `fits` gets the
+ * last bytes as Latin-1, whole lines from the second one on, and whether that is the whole file. False,
+ * with nothing changed: no such file, or it does not fit. A crash may leave a part of the lines.
+ */
+export function appendAfter(
+  path: string,
+  lines: string,
+  fits: (tail: string, isWhole: boolean) => boolean,
+): boolean {
+  let fd: number;
+  try {
+    fd = openSync(path, "r+");
+  } catch (error) {
+    if (isErrno(error, "ENOENT")) return false;
+    throw error;
+  }
+  try {
+    const { size } = fstatSync(fd);
+    const tail = Buffer.allocUnsafe(Math.min(size, TAIL_BYTES));
+    const read = readSync(fd, tail, 0, tail.length, size - tail.length);
+    if (read < tail.length || !fits(tail.toString("latin1"), tail.length === size)) return false;
+    const bytes = Buffer.from(lines);
+    for (let at = 0; at < bytes.length; ) {
+      at += writeSync(fd, bytes, at, bytes.length - at, size + at);
+    }
+    return true;
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/** What was written to a file is on disk when it returns. */
+export function syncFile(path: string): void {
   const fd = openSync(path, "r");
   try {
     fsyncSync(fd);
   } finally {
     closeSync(fd);
   }
+}
+
+/** Make names in a directory durable. */
+export function fsyncDirectory(path: string): void {
+  syncFile(path);
 }

@@ -4,27 +4,15 @@
  * is dropped by the change that meets it. Any other change replaces the file. The caller holds the
  * list's `lock`.
  */
-import {
-  closeSync,
-  fstatSync,
-  fsyncSync,
-  mkdirSync,
-  openSync,
-  readFileSync,
-  readSync,
-  writeSync,
-} from "node:fs";
+import { mkdirSync, readFileSync } from "node:fs";
 import { dirname } from "node:path";
-import { writeFileAtomic } from "../../lib/atomic-file.ts";
+import { appendAfter, syncFile, writeFileAtomic } from "../../lib/atomic-file.ts";
 import { errorText, isErrno, TemporaryError } from "../../lib/errors.ts";
 import { type IndexEntry, indexLines } from "./index-line.ts";
 
 interface HasPath {
   path(...names: string[]): string;
 }
-
-/** What is read of an index to see its last entry; a longer one just means another way. */
-const TAIL_BYTES = 4096;
 
 function indexPath(list: HasPath, number: number): string {
   return list.path("archive", String(Math.floor(number / 100)), "index");
@@ -42,7 +30,7 @@ export function writeIndexEntry(
   const path = indexPath(list, entry.number);
   const lines = indexLines(entry);
   guard("write", path, () => {
-    if (!append(path, entry.number, lines)) {
+    if (!appendAfter(path, lines, (tail, isWhole) => endsBefore(tail, isWhole, entry.number))) {
       change(path, entry.number, lines, options.keepLater ?? false);
     }
   });
@@ -51,14 +39,7 @@ export function writeIndexEntry(
 /** What was written into the index of this message's hundred is on disk when it returns. */
 export function syncIndex(list: HasPath, number: number): void {
   const path = indexPath(list, number);
-  guard("sync", path, () => {
-    const fd = openSync(path, "r");
-    try {
-      fsyncSync(fd);
-    } finally {
-      closeSync(fd);
-    }
-  });
+  guard("sync", path, () => syncFile(path));
 }
 
 /** Take the entry with this number and all behind it out again. */
@@ -67,37 +48,13 @@ export function dropIndexEntry(list: HasPath, number: number): void {
   guard("write", path, () => change(path, number, "", false));
 }
 
-/** False, with nothing changed: the file is not there, or does not end with an earlier entry. */
-function append(path: string, number: number, lines: string): boolean {
-  let fd: number;
-  try {
-    fd = openSync(path, "r+");
-  } catch (error) {
-    if (isErrno(error, "ENOENT")) return false;
-    throw error;
-  }
-  try {
-    const { size } = fstatSync(fd);
-    const tail = Buffer.allocUnsafe(Math.min(size, TAIL_BYTES));
-    const read = readSync(fd, tail, 0, tail.length, size - tail.length);
-    if (read < tail.length || !endsBefore(tail.toString("latin1"), number)) return false;
-    const bytes = Buffer.from(lines);
-    for (let at = 0; at < bytes.length; ) {
-      at += writeSync(fd, bytes, at, bytes.length - at, size + at);
-    }
-    return true;
-  } finally {
-    closeSync(fd);
-  }
-}
-
 /** Whether the end of an index is a whole entry with a lower number. */
-function endsBefore(tail: string, number: number): boolean {
+function endsBefore(tail: string, isWhole: boolean, number: number): boolean {
   const author = tail.lastIndexOf("\n\t");
   if (author < 0 || tail.indexOf("\n", author + 1) !== tail.length - 1) return false;
   const line = tail.lastIndexOf("\n", author - 1) + 1;
   // Without its line feed before it the number may be the end of a longer one.
-  if (line === 0 && tail.length === TAIL_BYTES) return false;
+  if (line === 0 && !isWhole) return false;
   const start = /^(\d+): /.exec(tail.slice(line, author));
   return start !== null && Number(start[1]) < number;
 }

@@ -6,7 +6,7 @@
  */
 import { mkdirSync, readFileSync } from "node:fs";
 import { dirname } from "node:path";
-import { writeFileAtomic } from "../../lib/atomic-file.ts";
+import { appendAfter, syncFile, writeFileAtomic } from "../../lib/atomic-file.ts";
 import { errorText, isErrno, TemporaryError } from "../../lib/errors.ts";
 import type { IndexedMessage } from "./index-file.ts";
 
@@ -24,11 +24,11 @@ export function hashPath(list: HasPath, kind: "subjects" | "authors", hash: stri
   return list.path("archive", kind, hash.slice(0, 2), hash.slice(2));
 }
 
-/** Lines of a file without the last, empty one; none when it is not there. */
+/** Whole lines of a file; none when it is not there. A crash may leave a part of one at the end. */
 export function readLines(path: string): string[] {
   try {
     const lines = readFileSync(path, "utf8").split("\n");
-    if (lines.at(-1) === "") lines.pop();
+    lines.pop();
     return lines;
   } catch (error) {
     if (isErrno(error, "ENOENT", "ENOTDIR")) return [];
@@ -39,11 +39,17 @@ export function readLines(path: string): string[] {
 }
 
 function write(path: string, lines: readonly string[]): void {
-  try {
+  guard("write", path, () => {
     mkdirSync(dirname(path), { recursive: true, mode: 0o755 });
     writeFileAtomic(path, lines.map((line) => `${line}\n`).join(""), { mode: 0o644 });
+  });
+}
+
+function guard<T>(verb: string, path: string, work: () => T): T {
+  try {
+    return work();
   } catch (error) {
-    throw new TemporaryError(`Unable to write ${path}: ${errorText(error)}. (#4.3.0)`, {
+    throw new TemporaryError(`Unable to ${verb} ${path}: ${errorText(error)}. (#4.3.0)`, {
       cause: error,
     });
   }
@@ -81,14 +87,36 @@ function fileUnder(
   messages: readonly DatedMessage[],
   describe: (message: DatedMessage) => { title: string; line: string },
 ): void {
+  const lineOf = (message: DatedMessage): string =>
+    `${message.number}:${message.month}:${describe(message).line}`;
+  // The file of somebody who writes much is long, and one more post is mostly one more line.
+  const added = messages.map((message) => `${lineOf(message)}\n`).join("");
+  const isNext = (tail: string): boolean => endsBefore(tail, messages[0]?.number ?? 0);
+  if (guard("write", path, () => appendAfter(path, added, isNext))) {
+    guard("sync", path, () => syncFile(path));
+    return;
+  }
   const [first, ...old] = readLines(path);
   const known = new Map(old.map((line) => [Number.parseInt(line, 10), line]));
-  for (const message of messages) {
-    known.set(message.number, `${message.number}:${message.month}:${describe(message).line}`);
-  }
+  for (const message of messages) known.set(message.number, lineOf(message));
   const title = first ?? `${hash} ${messages[0] ? describe(messages[0]).title : ""}`;
   const numbers = [...known.keys()].sort((a, b) => a - b);
   write(path, [title, ...numbers.map((number) => known.get(number) ?? "")]);
+}
+
+/** Whether a file ends with the whole line of an earlier message. */
+function endsBefore(tail: string, number: number): boolean {
+  const last = /\n(\d+):\d{6}:[^\n]*\n$/.exec(tail.slice(tail.lastIndexOf("\n", tail.length - 2)));
+  return last !== null && Number(last[1]) < number;
+}
+
+/** How many messages a file of a thread holds, and its first line. */
+function headOf(path: string): { title: string; count: number } {
+  const bytes = guard("read", path, () => readFileSync(path));
+  const end = bytes.indexOf(10);
+  let count = -1;
+  for (let at = end; at >= 0; at = bytes.indexOf(10, at + 1)) count++;
+  return { title: bytes.toString("utf8", 0, Math.max(end, 0)), count: Math.max(count, 0) };
 }
 
 /**
@@ -102,10 +130,10 @@ export function fileThreads(list: HasPath, dated: readonly DatedMessage[]): void
     for (const line of readLines(path))
       threads.set(/^\d+:([a-p]{20})/.exec(line)?.[1] ?? line, line);
     for (const [hash, messages] of groupBy(group, (each) => each.subjectHash)) {
-      const [title = "", ...lines] = readLines(hashPath(list, "subjects", hash));
+      const { title, count } = headOf(hashPath(list, "subjects", hash));
       threads.delete(hash);
       const last = messages.at(-1)?.number ?? 0;
-      threads.set(hash, `${last}:${hash} [${lines.length}] ${title.slice(21)}`);
+      threads.set(hash, `${last}:${hash} [${count}] ${title.slice(21)}`);
     }
     write(path, [...threads.values()]);
   }

@@ -1,3 +1,5 @@
+import { rmSync } from "node:fs";
+import { join } from "node:path";
 import { expect, test } from "vitest";
 import { type BareList, bareList } from "../../support/bare-list.ts";
 
@@ -52,6 +54,36 @@ test("ezmlm-archive may run over the same messages again", async () => {
   expect((await list.run("ezmlm-archive", { args: ["-c", "{DIR}"] })).code).toBe(0);
   expect(list.read("archive/subjects/oo/glnecamlenokomobla")).toBe(before);
   expect((await list.run("ezmlm-archive")).code).toBe(0);
+});
+
+test.each([
+  ["half a number", "1"],
+  ["half a line", "5:2023"],
+  ["zeros", "\0\0\0\0\0\0"],
+])("ezmlm-archive drops what a crash left of a line: %s", async (_what, rest) => {
+  const list = await archive();
+  await list.run("ezmlm-archive");
+  const path = "archive/authors/pj/emhgnfechpnpnhdnik";
+  const before = list.read(path);
+  list.write(path, before + rest);
+  await post(list, joe, "Another");
+  expect((await list.run("ezmlm-archive")).code).toBe(0);
+  expect(list.read(path).startsWith(before)).toBe(true);
+  expect(list.read(path).slice(before.length)).toMatch(/^5:202311:[a-p]{20} Another\n$/);
+});
+
+test("ezmlm-idx takes in posts that come while it works, and lets them come", async () => {
+  const list = await archive();
+  for (let n = 5; n <= 101; n++) await post(list, joe, `topic ${n}`);
+  for (const name of ["indexed", "archive/0/index", "archive/1/index"])
+    rmSync(join(list.dir, name));
+  await Promise.all([list.run("ezmlm-idx"), post(list, joe, "topic 102"), list.run("ezmlm-idx")]);
+  const numbers = ["0", "1"].flatMap((block) =>
+    [...list.read(`archive/${block}/index`).matchAll(/^(\d+): /gm)].map((match) =>
+      Number(match[1]),
+    ),
+  );
+  expect(numbers).toEqual(Array.from({ length: 102 }, (_, at) => at + 1));
 });
 
 test("ezmlm-archive warns of messages the index lacks; an empty list is refused", async () => {
