@@ -173,13 +173,15 @@ export class BounceStore {
     }
   }
 
-  read(stored: StoredBounce): BounceText {
+  /** Undefined: somebody else handled it. */
+  read(stored: StoredBounce): BounceText | undefined {
     try {
       const bytes = readFileSync(stored.path);
       const end = bytes.indexOf(0);
       const stop = end < 0 ? bytes.length : end;
       return { address: bytes.toString("utf8", 0, stop), bounce: bytes.subarray(stop + 1) };
     } catch (error) {
+      if (isErrno(error, "ENOENT")) return undefined;
       throw trouble("read", stored.path, error);
     }
   }

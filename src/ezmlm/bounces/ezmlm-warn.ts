@@ -7,8 +7,8 @@
  *              the subscriber gets a probe; when the probe comes back ezmlm-return takes the address
  *              off the list. Bounces of addresses that are no subscribers any more are forgotten.
  *              Stands at the end of DIR/editor, DIR/manager, DIR/moderator and DIR/confirmer, so that
- *              mail to the list drives it; it does nothing when the last look was not long ago. May
- *              be run by cron instead. Serves main list and digest unless told otherwise.
+ *              mail to the list drives it; it does nothing when the last look was not long ago, and
+ *              after ten seconds leaves the rest for the next message. May be run by cron instead. Serves main list and digest unless told otherwise.
  * OPTIONS      -d  only the digest list. -D  only the main list.
  *              -l seconds  do nothing when the last look is younger (default: timeout / 50).
  *              -t days  timeout (default 10); 0 takes everything there is.
@@ -29,6 +29,7 @@ import { PermanentError, TemporaryError } from "../../lib/errors.ts";
 import { type ExitCode, SUCCESS } from "../../lib/exit-code.ts";
 import { OptionTable, type ParsedOptions } from "../../lib/option.ts";
 import type { Host, Program } from "../../lib/program.ts";
+import { inTurns } from "../list/in-turns.ts";
 import { type List, openList } from "../list/list.ts";
 import { printVersion, versionRows, wantsVersion } from "../list/version.ts";
 import { sendReply } from "../reply/compose.ts";
@@ -71,10 +72,11 @@ export const ezmlmWarn: Program = {
       if (list.has("nowarn")) return SUCCESS;
       for (const { db, store } of due) {
         const lock = db === "" ? "lockbounce" : `${db}/lockbounce`;
-        await list.withLock(lock, async () => {
+        const look = new Look(host, list, db, store, timeoutSeconds);
+        await inTurns(host, list, lock, async (isOver) => {
           // Another delivery may have been here while we waited.
-          if (isLockedOut(store, host.now(), lockoutSeconds)) return;
-          await new Look(host, list, db, store, timeoutSeconds).run();
+          if (isLockedOut(store, host.now(), lockoutSeconds)) return true;
+          return look.turn(isOver);
         });
       }
       return SUCCESS;
@@ -113,13 +115,15 @@ function isLockedOut(store: BounceStore, date: Date, lockoutSeconds: number): bo
   return last <= now && last + lockoutSeconds > now;
 }
 
-/** One look through the bounces of one database, under its `lockbounce`. */
+/** One look through the bounces of one database, in turns under its `lockbounce`. */
 class Look {
   private readonly host: Host;
   private readonly list: List;
   private readonly db: string;
   private readonly store: BounceStore;
   private readonly timeoutSeconds: number;
+  /** What is left. Found when the look began: some of it another delivery may have handled since. */
+  private readonly left: Iterator<StoredBounce>;
   /** Kinds and addresses seen: two bounces of one mail are one. */
   private readonly seen = new Set<string>();
 
@@ -129,22 +133,28 @@ class Look {
     this.db = db;
     this.store = store;
     this.timeoutSeconds = timeoutSeconds;
+    this.left = store.due(unixSeconds(host.now()), timeoutSeconds);
   }
 
-  async run(): Promise<void> {
+  /** True: the look has come to its end. */
+  async turn(isOver: () => boolean): Promise<boolean> {
     const { host, store, timeoutSeconds } = this;
-    for (const stored of store.due(unixSeconds(host.now()), timeoutSeconds)) {
+    for (let next = this.left.next(); !next.done; next = this.left.next()) {
       if (host.signal.aborted) throw new TemporaryError("Interrupted. (#4.3.2)");
-      await this.handle(stored);
+      await this.handle(next.value);
+      if (isOver()) return false;
     }
     // Only now: a look that was cut short is taken up by the next message.
     store.writeLastScan(unixSeconds(host.now()));
     store.cleanNumbers(host.now(), timeoutSeconds);
+    return true;
   }
 
   private async handle(stored: StoredBounce): Promise<void> {
     const { store } = this;
-    const { address, bounce } = store.read(stored);
+    const text = store.read(stored);
+    if (!text) return;
+    const { address, bounce } = text;
     const isFirst = stored.kind === "first";
     const key = `${stored.kind} ${asciiLower(address)}`;
     if (!this.seen.has(key) && (await this.isSubscriber(address))) {

@@ -20,6 +20,7 @@ import { errorText, isErrno, PermanentError, TemporaryError } from "../../lib/er
 import { SUCCESS } from "../../lib/exit-code.ts";
 import { OptionTable } from "../../lib/option.ts";
 import type { Host } from "../../lib/program.ts";
+import { inTurns } from "../list/in-turns.ts";
 import type { List } from "../list/list.ts";
 import { listProgram } from "../list/list-program.ts";
 import { versionRows } from "../list/version.ts";
@@ -44,7 +45,9 @@ export const ezmlmClean = listProgram(options, async (host, list, parsed) => {
   if (expired(list, before).length === 0) return SUCCESS;
   const returns = parsed.flag("r") ?? !list.has("noreturnposts");
   const isMultipart = parsed.flag("m") !== false;
-  await list.withLock("mod/lock", () => clean(host, list, { before, returns, isMultipart }));
+  const cleaning: Cleaning = { before, returns, isMultipart, tried: new Set() };
+  await inTurns(host, list, "mod/lock", (isOver) => clean(host, list, cleaning, isOver));
+  if (cleaning.refusal) throw cleaning.refusal;
   return SUCCESS;
 });
 
@@ -53,13 +56,25 @@ interface Cleaning {
   readonly before: number;
   readonly returns: boolean;
   readonly isMultipart: boolean;
+  /** Paths looked at: what stays is not looked at again in this run. */
+  readonly tried: Set<string>;
+  /** Of the queue, for good; the first one. */
+  refusal?: PermanentError;
 }
 
-async function clean(host: Host, list: List, cleaning: Cleaning): Promise<void> {
-  const { before, returns, isMultipart } = cleaning;
-  let refusal: PermanentError | undefined;
+/** True: everything was looked at. */
+async function clean(
+  host: Host,
+  list: List,
+  cleaning: Cleaning,
+  isOver: () => boolean,
+): Promise<boolean> {
+  const { before, returns, isMultipart, tried } = cleaning;
   for (const { place, name } of expired(list, before)) {
     const path = list.path("mod", place, name);
+    if (tried.has(path)) continue;
+    if (isOver()) return false;
+    tried.add(path);
     const mode = statSync(path, { throwIfNoEntry: false })?.mode ?? 0;
     if ((mode & 0o200) === 0) continue;
     // A stub says that a crash alone left the post here.
@@ -70,13 +85,13 @@ async function clean(host: Host, list: List, cleaning: Cleaning): Promise<void> 
       } catch (error) {
         if (!(error instanceof PermanentError)) throw error;
         // The posts behind it must not wait for what cannot be; somebody may mend it until then.
-        refusal ??= error;
+        cleaning.refusal ??= error;
         if (secondsOf(name) >= before - 3600 * waitHours(list)) continue;
       }
     }
     rmSync(path, { force: true });
   }
-  if (refusal) throw refusal;
+  return true;
 }
 
 async function giveBack(
@@ -105,7 +120,8 @@ interface Waiting {
 function expired(list: List, before: number): Waiting[] {
   return ["pending", "accepted", "rejected", "unconfirmed"].flatMap((place) =>
     names(list.path("mod", place))
-      .filter((name) => /^\d+\.\d+$/.test(name) && secondsOf(name) < before)
+      .filter((name) => secondsOf(name) < before && /^\d+\.\d+$/.test(name))
+      .sort()
       .map((name) => ({ place, name })),
   );
 }
@@ -117,7 +133,7 @@ function secondsOf(name: string): number {
 
 function names(path: string): string[] {
   try {
-    return readdirSync(path).sort();
+    return readdirSync(path);
   } catch (error) {
     if (isErrno(error, "ENOENT")) return [];
     throw new TemporaryError(`Unable to read ${path}: ${errorText(error)}. (#4.3.0)`, {

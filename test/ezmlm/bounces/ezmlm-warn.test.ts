@@ -30,6 +30,31 @@ function bouncePart(sender: string, lead = "joe-list-return-"): string {
   return sender.slice(lead.length, sender.lastIndexOf("@"));
 }
 
+/** Takes its time for each mail. */
+class SlowQueue extends RecorderQueue {
+  readonly first: Promise<void>;
+  private begun = (): void => {};
+  private readonly milliseconds: number;
+
+  constructor(milliseconds: number) {
+    super();
+    this.milliseconds = milliseconds;
+    this.first = new Promise((resolve) => {
+      this.begun = resolve;
+    });
+  }
+
+  override open(options: { key?: string } = {}) {
+    const submission = super.open(options);
+    const commit = async (): Promise<{ id: string }> => {
+      this.begun();
+      await new Promise((resolve) => setTimeout(resolve, this.milliseconds));
+      return submission.commit();
+    };
+    return { ...submission, commit };
+  }
+}
+
 function filesIn(list: BareList, name: string): string[] {
   const path = join(list.dir, name);
   if (!existsSync(path)) return [];
@@ -258,6 +283,26 @@ describe("ezmlm-warn, what it sends and forgets", () => {
     queue.refuse = undefined;
     const [mail] = (await list.run("ezmlm-warn", { now: inDays(11), queue })).mails;
     expect(mail?.body).toContain("\n   1\n");
+  });
+
+  test("bounces come in while a long look goes on, and nobody is warned twice", async () => {
+    const list = await joeList();
+    const people = Array.from({ length: 25 }, (_, at) => `user${at}@example.com`);
+    await list.subscribe("", ...people);
+    for (const person of people) await comesBack(list, `1-${person.replace("@", "=")}`, start);
+    const queue = new SlowQueue(25);
+    const events: string[] = [];
+    const looks = [1, 2].map(async () => {
+      expect((await list.run("ezmlm-warn", { now: inDays(11), queue })).code).toBe(0);
+      events.push("look");
+    });
+    await queue.first;
+    await comesBack(list, "2-ann=example.net", inDays(11));
+    events.push("bounce");
+    await Promise.all(looks);
+    expect(events[0]).toBe("bounce");
+    expect(queue.mails.flatMap((mail) => mail.recipients).sort()).toEqual([...people].sort());
+    expect(filesIn(list, "bounce/d")).toHaveLength(1);
   });
 
   test("a mail that is refused for good does not stop those after it", async () => {
