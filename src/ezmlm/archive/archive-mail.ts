@@ -5,10 +5,9 @@
  * multipart/mixed, v and n with whole headers, r plain text (RFC 1153). Reference ezmlm-formats.md 9.
  */
 import { fieldKey, findField, type HeaderField, headerBytes, makeField } from "../../lib/header.ts";
-import { fileInput } from "../../lib/message-input.ts";
 import type { Submission } from "../../lib/queue-door.ts";
 import type { List } from "../list/list.ts";
-import { archivePath, isArchived } from "../post/archive-file.ts";
+import { archivedInput, archivePath, isArchived } from "../post/archive-file.ts";
 import { readIncoming } from "../post/incoming.ts";
 import { boundaryFor, encodeText } from "../reply/compose.ts";
 import type { ArchiveFormat } from "./get-request.ts";
@@ -88,7 +87,7 @@ async function putPart(
   const name = `${list.local.replace(/[^\w.@+-]/g, "_")}_${number}.eml`;
   out.put(`\n--${boundary}\nContent-Type: message/rfc822\n`);
   out.put(`Content-Disposition: inline; filename="${name}"\n\n`);
-  const message = await readIncoming(fileInput(path));
+  const message = await readIncoming(archivedInput(path));
   try {
     const fields =
       mail.format === "m" || mail.format === "x"
@@ -136,7 +135,7 @@ async function putPlainMessage(
     out.put(`== ${number} ==\n\n${mail.missing}`);
     return;
   }
-  const message = await readIncoming(fileInput(path));
+  const message = await readIncoming(archivedInput(path));
   try {
     const fields = plainFields.flatMap((name) => findField(message.fields, name) ?? []);
     out.put(headerBytes(fields));

@@ -45,8 +45,11 @@ const table = new OptionTable(
   "DIR",
 );
 
-/** Messages filed at once: bounds the memory of a first run over a large archive. */
-const sliceSize = 1000;
+/**
+ * Messages filed at once: bounds the memory of a run over a large archive, which rewrites the file of
+ * somebody who wrote much once for each slice.
+ */
+const sliceSize = 10_000;
 const months = "jan feb mar apr may jun jul aug sep oct nov dec".split(" ");
 
 export const ezmlmArchive = listProgram(table, async (host, list, parsed) => {

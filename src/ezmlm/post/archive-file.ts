@@ -9,6 +9,7 @@ import {
   fsyncSync,
   mkdirSync,
   openSync,
+  readFileSync,
   rmSync,
   statSync,
   writeSync,
@@ -16,6 +17,7 @@ import {
 import { dirname } from "node:path";
 import { fsyncDirectory } from "../../lib/atomic-file.ts";
 import { errorText, isErrno, TemporaryError } from "../../lib/errors.ts";
+import { bufferInput, fileInput, type MessageInput } from "../../lib/message-input.ts";
 
 /** Path of message `number`; two digits for the file, as it comes for the directory. */
 export function archivePath(list: { path(...names: string[]): string }, number: number): string {
@@ -30,6 +32,18 @@ export function isArchived(path: string): boolean {
   } catch (error) {
     if (isErrno(error, "ENOTDIR")) return false;
     throw trouble("stat", path, error);
+  }
+}
+
+/** Files up to this size are read at once: a stream costs twenty times that. */
+const SMALL_BYTES = 256 * 1024;
+
+/** A message of the archive, to be read once. */
+export function archivedInput(path: string): MessageInput {
+  try {
+    return statSync(path).size > SMALL_BYTES ? fileInput(path) : bufferInput(readFileSync(path));
+  } catch (error) {
+    throw trouble("read", path, error);
   }
 }
 
