@@ -29,7 +29,8 @@ const bundle = join(root, "dist", "bench-editor.js");
 await build({
   stdin: {
     contents: `export { planDelivery, runDelivery } from "./src/mta/local/delivery.ts";
-      export { MaildirNames, MaildirWriter } from "./src/mta/local/maildir.ts";
+      export { MaildirWriter } from "./src/mta/local/maildir.ts";
+      export { MaildirNames } from "./src/mta/local/maildir-names.ts";
       export { StoredMessage } from "./src/mta/local/stored-message.ts";
       export { QueueSubmission, costOf } from "./src/mta/channel/queue-submission.ts";
       export { writeQueue } from "./src/mta/channel/queue-messages.ts";

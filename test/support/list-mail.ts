@@ -5,7 +5,8 @@
 import { hostname, tmpdir } from "node:os";
 import { TemporaryError } from "../../src/lib/errors.ts";
 import { planDelivery, runDelivery } from "../../src/mta/local/delivery.ts";
-import { MaildirNames, MaildirWriter } from "../../src/mta/local/maildir.ts";
+import { MaildirWriter } from "../../src/mta/local/maildir.ts";
+import { MaildirNames } from "../../src/mta/local/maildir-names.ts";
 import { StoredMessage } from "../../src/mta/local/stored-message.ts";
 import { findProgram } from "../../src/programs.ts";
 import {

@@ -1,12 +1,49 @@
 /**
- * Chunks of one fetched body between the channel that receives them and the program that reads them.
- * With a socket of its own the pipe pauses it while more than HIGH_BYTES wait.
+ * Chunks of one fetched body between the channel that receives them and whoever reads them: as they
+ * come, or, when the body is known to be small, all at once.
  */
 import type { Socket } from "node:net";
 
 const HIGH_BYTES = 1 << 20;
 
-export class BodyPipe {
+/** What a channel gives the chunks of a body to. */
+export interface BodyReader {
+  /** Ask for the body; called when the reader before us on the same message is done. */
+  start: () => void;
+  push(bytes: Buffer, last: boolean): void;
+  fail(error: Error): void;
+}
+
+/** A small body in one piece. */
+export class WholeBody implements BodyReader {
+  start: () => void = () => {};
+  readonly bytes: Promise<Buffer>;
+  private readonly parts: Buffer[] = [];
+  private resolve: (bytes: Buffer) => void = () => {};
+  private reject: (error: Error) => void = () => {};
+
+  constructor() {
+    this.bytes = new Promise((resolve, reject) => {
+      this.resolve = resolve;
+      this.reject = reject;
+    });
+  }
+
+  push(bytes: Buffer, last: boolean): void {
+    // The frame is a view into what the socket read; we keep the body longer.
+    if (bytes.length > 0) this.parts.push(Buffer.from(bytes));
+    if (!last) return;
+    const [first] = this.parts;
+    this.resolve(first && this.parts.length === 1 ? first : Buffer.concat(this.parts));
+  }
+
+  fail(error: Error): void {
+    this.reject(error);
+  }
+}
+
+/** With a socket of its own the pipe pauses it while more than HIGH_BYTES wait. */
+export class BodyPipe implements BodyReader {
   /** Ask for the body; called when the reader before us on the same message is done. */
   start: () => void = () => {};
   private readonly socket: Socket | undefined;

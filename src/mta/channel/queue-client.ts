@@ -7,7 +7,7 @@
 import { connect, type Socket } from "node:net";
 import { errorText, TemporaryError } from "../../lib/errors.ts";
 import type { QueueDoor, SubmissionOptions } from "../../lib/queue-door.ts";
-import { BodyPipe } from "./body-pipe.ts";
+import { BodyPipe, type BodyReader, WholeBody } from "./body-pipe.ts";
 import { Channel } from "./channel.ts";
 import { PROTOCOL_VERSION, SMALL_BODY } from "./protocol.ts";
 import { type QueueMessage, readQueue, writeQueue } from "./queue-messages.ts";
@@ -52,7 +52,7 @@ export class QueueClient implements QueueDoor {
   private readonly socket: Socket;
   private readonly channel: QueueChannel;
   private readonly submissions = new Map<number, QueueSubmission>();
-  private readonly pipes = new Map<number, BodyPipe[]>();
+  private readonly pipes = new Map<number, BodyReader[]>();
   private readonly admitted = new Set<number>();
   /** Submissions that wait for one of the others to end. */
   private readonly held = new Set<number>();
@@ -186,21 +186,35 @@ export class QueueClient implements QueueDoor {
     yield* this.pull(message, token, undefined);
   }
 
+  /** The same in one piece, of a body known to be at most SMALL_BODY bytes. */
+  async fetchSmall(message: number, token: Buffer): Promise<Buffer> {
+    const body = new WholeBody();
+    this.ask(message, token, body);
+    return body.bytes;
+  }
+
   private async *pull(
     message: number,
     token: Buffer,
     socket: Socket | undefined,
   ): AsyncIterable<Buffer> {
-    if (this.channel.closed) throw lost();
     const pipe = new BodyPipe(socket);
-    const waiting = this.pipes.get(message);
-    // Chunks name the message only, so readers of the same one take turns.
-    if (waiting) waiting.push(pipe);
-    else this.pipes.set(message, [pipe]);
-    const ask = (): void => this.channel.send({ type: "fetch", message, token });
-    if (waiting) pipe.start = ask;
-    else ask();
+    this.ask(message, token, pipe);
     yield* pipe.chunks();
+  }
+
+  private ask(message: number, token: Buffer, reader: BodyReader): void {
+    if (this.channel.closed) throw lost();
+    const waiting = this.pipes.get(message);
+    const ask = (): void => this.channel.send({ type: "fetch", message, token });
+    // Chunks name the message only, so readers of the same one take turns.
+    if (waiting) {
+      waiting.push(reader);
+      reader.start = ask;
+    } else {
+      this.pipes.set(message, [reader]);
+      ask();
+    }
   }
 
   /** Send what is under way, then close. */

@@ -23,6 +23,7 @@ import {
   returnPath,
 } from "./command-env.ts";
 import { checkHome, findDotQmail, forwardSender } from "./dot-qmail.ts";
+import { DotQmailFiles } from "./dot-qmail-files.ts";
 import { type Instruction, parseInstructions } from "./instruction.ts";
 import { headerHasLine } from "./loop.ts";
 import type { MaildirWriter } from "./maildir.ts";
@@ -62,28 +63,37 @@ export interface DeliveryRun {
   readonly dryRun: boolean;
 }
 
+export interface PlanOptions {
+  readonly dryRun?: boolean;
+  /** What is known of .qmail files from earlier deliveries. */
+  readonly files?: DotQmailFiles;
+}
+
 /** Throws for a home that must not be touched; other trouble waits in `failure`. */
 export function planDelivery(
   address: LocalAddress,
   defaultDelivery: string,
-  dryRun = false,
+  options: PlanOptions = {},
 ): DeliveryPlan {
+  const { dryRun = false, files = new DotQmailFiles(() => new Date()) } = options;
   const warning = checkHome(address.home, dryRun);
   const nothing = { instructions: [], default: undefined, newSender: "", hasProgram: false };
   try {
-    const file = findDotQmail(address.home, address.dash, address.ext);
+    const file = findDotQmail(address.home, address.dash, address.ext, files);
     const instructions =
       file.text.length > 0
         ? parseInstructions(file.text, file.forwardOnly)
         : parseInstructions(Buffer.from(defaultDelivery));
+    const hasProgram = instructions.some(({ kind }) => kind === "program");
+    const sends = hasProgram || instructions.some(({ kind }) => kind === "forward");
     return {
       address,
       instructions,
       default: file.default,
-      newSender: forwardSender(address.home, address),
+      newSender: sends ? forwardSender(address.home, address) : address.sender,
       warning,
       failure: undefined,
-      hasProgram: instructions.some(({ kind }) => kind === "program"),
+      hasProgram,
     };
   } catch (failure) {
     return { address, warning, failure, ...nothing };
@@ -121,6 +131,7 @@ class Delivery {
   private readonly plan: DeliveryPlan;
   private readonly context: DeliveryRun;
   private readonly now: Date;
+  private readonly deliveredTo: string;
   private readonly forwards: string[] = [];
   private files = 0;
   private programs = 0;
@@ -130,6 +141,7 @@ class Delivery {
     this.plan = plan;
     this.context = context;
     this.now = context.site.now();
+    this.deliveredTo = deliveredTo(plan.address);
   }
 
   async run(): Promise<void> {
@@ -146,7 +158,7 @@ class Delivery {
   }
 
   private async checkLoop(): Promise<void> {
-    if (await headerHasLine(this.context.message, deliveredTo(this.plan.address))) {
+    if (await headerHasLine(this.context.message, this.deliveredTo)) {
       throw new PermanentError(
         "This message is looping: it already has my Delivered-To line. (#5.4.6)",
       );
@@ -160,7 +172,7 @@ class Delivery {
     switch (instruction.kind) {
       case "maildir": {
         this.files++;
-        const lead = Buffer.from(returnPath(address) + deliveredTo(address));
+        const lead = Buffer.from(returnPath(address) + this.deliveredTo);
         const directory = resolve(address.home, instruction.path);
         await this.context.site.maildirs.deliver(directory, lead, this.context.message);
         return true;
@@ -168,7 +180,7 @@ class Delivery {
       case "mbox": {
         this.files++;
         const first = fromLine(address, this.now);
-        const lead = Buffer.from(first + returnPath(address) + deliveredTo(address));
+        const lead = Buffer.from(first + returnPath(address) + this.deliveredTo);
         const path = resolve(address.home, instruction.path);
         await deliverMbox(path, lead, this.context.message);
         return true;
@@ -252,7 +264,7 @@ class Delivery {
     const prefix = deliveryKey === undefined ? undefined : `${deliveryKey}/0`;
     const submission = keyedDoor(site.queue, prefix).open({ key: "forward" });
     try {
-      submission.put(deliveredTo(this.plan.address));
+      submission.put(this.deliveredTo);
       for await (const chunk of message.chunks()) {
         submission.put(chunk);
         if (submission.full) await submission.drained();

@@ -3,20 +3,12 @@
  * name only lower-cased and with every dot replaced, so that no address climbs out of the home.
  * Whatever looks half-edited or open to others defers the mail. qmail reference 4.1, 4.2, 4.6.
  */
-import { closeSync, constants, fstatSync, openSync, readFileSync, statSync } from "node:fs";
-import { join } from "node:path";
+import { statSync } from "node:fs";
 import { asciiLower, isBounceSender } from "../../lib/address.ts";
-import {
-  errorText,
-  isErrno,
-  isTemporaryErrno,
-  PermanentError,
-  TemporaryError,
-} from "../../lib/errors.ts";
+import { errorText, PermanentError, TemporaryError } from "../../lib/errors.ts";
+import { cannotOpen, type DotQmailFiles, isUnknowable, WORLD_WRITABLE } from "./dot-qmail-files.ts";
 
-const WORLD_WRITABLE = 0o002;
 const STICKY = 0o1000;
-const OWNER_EXECUTE = 0o100;
 
 export interface DotQmail {
   /** Relative to the home; undefined when no file exists and the address is the bare user's. */
@@ -69,40 +61,18 @@ export function checkHome(home: string, dryRun: boolean): string | undefined {
 }
 
 /** Find and read the file for `ext`. PermanentError when there is no such mailbox. */
-export function findDotQmail(home: string, dash: string, ext: string): DotQmail {
-  for (const candidate of dotQmailNames(dash, ext)) {
-    const file = openDotQmail(home, candidate.name);
-    if (file) return { ...file, name: candidate.name, default: candidate.default };
+export function findDotQmail(
+  home: string,
+  dash: string,
+  ext: string,
+  files: DotQmailFiles,
+): DotQmail {
+  for (const { name, default: rest } of dotQmailNames(dash, ext)) {
+    const file = files.read(home, name);
+    if (file) return { text: file.text, forwardOnly: file.forwardOnly, name, default: rest };
   }
   if (dash !== "") throw new PermanentError("Sorry, no mailbox here by that name. (#5.1.1)");
   return { name: undefined, text: Buffer.alloc(0), forwardOnly: false, default: undefined };
-}
-
-function openDotQmail(
-  home: string,
-  name: string,
-): { text: Buffer; forwardOnly: boolean } | undefined {
-  // Most candidates are missing, and a failing open costs an Error object: ask before.
-  if (!exists(home, name)) return undefined;
-  let fd: number;
-  try {
-    fd = openSync(join(home, name), constants.O_RDONLY | constants.O_NONBLOCK);
-  } catch (error) {
-    if (isErrno(error, "EACCES", "EPERM") || isTemporaryErrno(error)) throw cannotOpen(name, error);
-    return undefined;
-  }
-  try {
-    const status = fstatSync(fd);
-    if (!status.isFile()) return undefined;
-    if (status.mode & WORLD_WRITABLE) {
-      throw new TemporaryError("Uh-oh: .qmail file is writable. (#4.7.0)");
-    }
-    return { text: readFileSync(fd), forwardOnly: (status.mode & OWNER_EXECUTE) !== 0 };
-  } catch (error) {
-    throw error instanceof TemporaryError ? error : cannotOpen(name, error);
-  } finally {
-    closeSync(fd);
-  }
 }
 
 /** The sender of forwards: the list owner when `.qmail…-owner` exists, VERP with `-owner-default`. */
@@ -120,13 +90,9 @@ export function forwardSender(
 
 function exists(home: string, name: string): boolean {
   try {
-    return statSync(join(home, name), { throwIfNoEntry: false }) !== undefined;
+    return statSync(`${home}/${name}`, { throwIfNoEntry: false }) !== undefined;
   } catch (error) {
-    if (isErrno(error, "EACCES", "EPERM") || isTemporaryErrno(error)) throw cannotOpen(name, error);
+    if (isUnknowable(error)) throw cannotOpen(name, error);
     return false;
   }
-}
-
-function cannotOpen(name: string, cause: unknown): TemporaryError {
-  return new TemporaryError(`Unable to open ${name}: ${errorText(cause)}. (#4.3.0)`, { cause });
 }

@@ -13,7 +13,8 @@ import { readWorker, type WorkerMessage, writeWorker } from "../channel/worker-m
 import { commandQueue } from "../inject/command-queue.ts";
 import { BodyCache } from "./body-cache.ts";
 import { HEARTBEAT_MS } from "./limits.ts";
-import { MaildirNames, MaildirWriter } from "./maildir.ts";
+import { MaildirWriter } from "./maildir.ts";
+import { MaildirNames } from "./maildir-names.ts";
 import { StoredMessage } from "./stored-message.ts";
 import { Worker } from "./worker.ts";
 
@@ -55,8 +56,10 @@ async function serve(welcome: Extract<WorkerMessage, { type: "welcome" }>): Prom
       maildirs: new MaildirWriter(new MaildirNames(process.pid, hostname()), now),
       now,
     },
-    bodies: new BodyCache((message, token, sizeBytes) =>
-      StoredMessage.from(queue.fetch(message, token, sizeBytes), directory, SMALL_BODY),
+    bodies: new BodyCache(async (message, token, sizeBytes) =>
+      sizeBytes <= SMALL_BODY
+        ? StoredMessage.of(await queue.fetchSmall(message, token), directory)
+        : StoredMessage.from(queue.fetch(message, token, sizeBytes), directory, SMALL_BODY),
     ),
     defaultDelivery,
     send: (message) => channel.send(message),

@@ -72,7 +72,6 @@ export class Lspawn {
     const { delivery, deliveryKey, message, sizeBytes } = work;
     // Per recipient, as the submitter named it; the routed address may have a virtual prepend.
     const sender = expandVerp(work.sender, work.original);
-    const token = Buffer.from(work.token);
     const { local, domain } = splitAddress(work.recipient);
     // Mail to @host is thrown away, with success.
     if (local === "") return this.report(localReport(delivery, 0));
@@ -89,7 +88,7 @@ export class Lspawn {
       delivery,
       deliveryKey,
       message,
-      token,
+      token: work.token,
       sizeBytes,
       sender,
       local,

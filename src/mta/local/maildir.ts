@@ -1,15 +1,17 @@
 /**
- * Delivery into a Maildir: write `tmp/U`, fsync, link as `new/U`, unlink `tmp/U`, fsync `new`. The
- * message counts as delivered when the last step is done; a crash before leaves at most a file in
- * `tmp` that readers sweep after 36 hours. Bytes go in verbatim. maildir(5); qmail reference 4.4.
+ * Delivery into a Maildir: write `tmp/U`, fsync, rename to `new/U`, fsync `new`. The message counts as
+ * delivered when the last step is done; a crash before leaves at most a file in `tmp` that readers sweep
+ * after 36 hours. Bytes go in verbatim. maildir(5); qmail reference 4.4.
  *
- * Opening, writing and linking take microseconds and are done at once; the two fsyncs take their time
- * in threads, and deliveries into one directory share the fsync of `new`.
+ * What arrives in one turn is done together and shares the fsync of `new`. The first few files are
+ * synced in this thread: on a quick disk handing an fsync to a thread and back costs more than the
+ * fsync. The others, and all while the disk is slow, go to threads, where their fsyncs overlap.
  */
 import {
   closeSync,
+  constants,
   fsync,
-  linkSync,
+  fsyncSync,
   openSync,
   renameSync,
   statSync,
@@ -17,40 +19,43 @@ import {
   write,
   writevSync,
 } from "node:fs";
-import { join } from "node:path";
 import { promisify } from "node:util";
 import { isErrno, isTemporaryErrno, TemporaryError } from "../../lib/errors.ts";
 import type { MessageInput } from "../../lib/message-input.ts";
+import { DirectorySyncs, syncDirectoryNow } from "./directory-sync.ts";
+import { DiskPace } from "./disk-pace.ts";
+import type { MaildirNames } from "./maildir-names.ts";
 
 const fsyncFile = promisify(fsync);
 const writeFile = promisify(write);
 
 /** How often another name is tried when one is taken. */
 const NAME_TRIES = 3;
+/** Files of one turn that are synced in this thread. */
+const HERE = 8;
+const NEW_FILE = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL;
 
-/** Makes file names no other delivery on any machine uses: `time.M<µs>P<pid>Q<count>.host`. */
-export class MaildirNames {
-  private count = 0;
-  private readonly pid: number;
-  private readonly hostname: string;
+/** A message that is in memory, on its way. */
+interface Delivery {
+  readonly directory: string;
+  readonly parts: readonly Buffer[];
+  resolve(): void;
+  reject(error: unknown): void;
+}
 
-  constructor(pid: number, hostname: string) {
-    this.pid = pid;
-    this.hostname = hostname.replaceAll("/", "\\057").replaceAll(":", "\\072");
-  }
-
-  next(now: Date): string {
-    const milliseconds = now.getTime();
-    const seconds = Math.floor(milliseconds / 1000);
-    const micro = Math.floor((milliseconds % 1000) * 1000);
-    return `${seconds}.M${micro}P${this.pid}Q${++this.count}.${this.hostname}`;
-  }
+/** Its file in `tmp`, written and open. */
+interface Written {
+  readonly delivery: Delivery;
+  readonly fd: number;
+  readonly name: string;
 }
 
 export class MaildirWriter {
   private readonly names: MaildirNames;
   private readonly now: () => Date;
-  private readonly syncing = new Map<string, DirectorySync>();
+  private readonly syncs = new DirectorySyncs();
+  private readonly pace = new DiskPace();
+  private turn: Delivery[] = [];
 
   constructor(names: MaildirNames, now: () => Date) {
     this.names = names;
@@ -59,137 +64,178 @@ export class MaildirWriter {
 
   /** Durable when it resolves. `lead`: the Return-Path and Delivered-To lines. */
   async deliver(directory: string, lead: Buffer, message: MessageInput): Promise<void> {
-    checkDirectory(directory);
+    const { buffer } = message;
     try {
-      const { fd, name } = this.create(directory);
-      const temporary = join(directory, "tmp", name);
-      try {
-        try {
-          await writeMessage(fd, lead, message);
-          await fsyncFile(fd);
-        } finally {
-          // After the fsync nothing is left that a failing close could lose.
-          closeSync(fd);
-        }
-        publish(temporary, join(directory, "new", name));
-      } catch (error) {
-        remove(temporary);
-        throw error;
-      }
-      await this.syncDirectory(join(directory, "new"));
+      await (buffer
+        ? this.deliverThisTurn(directory, [lead, buffer])
+        : this.deliverStream(directory, lead, message));
     } catch (error) {
       if (error instanceof TemporaryError) throw error;
       throw new TemporaryError("Temporary error on maildir delivery. (#4.3.0)", { cause: error });
     }
   }
 
+  private deliverThisTurn(directory: string, parts: readonly Buffer[]): Promise<void> {
+    if (this.turn.length === 0) setImmediate(() => this.runTurn());
+    return new Promise((resolve, reject) => {
+      this.turn.push({ directory, parts, resolve, reject });
+    });
+  }
+
+  private runTurn(): void {
+    const deliveries = this.turn;
+    this.turn = [];
+    const here = this.pace.quick ? HERE : 0;
+    const later: Written[] = [];
+    const now: Written[] = [];
+    for (const delivery of deliveries) {
+      try {
+        (now.length < here ? now : later).push(this.write(delivery));
+      } catch (error) {
+        delivery.reject(error);
+      }
+    }
+    // Threads first: their fsyncs go on while we do ours.
+    for (const written of later) this.syncInThread(written);
+    if (now.length > 0) this.syncHere(now);
+    else this.pace.rest();
+  }
+
+  private write(delivery: Delivery): Written {
+    const { directory, parts } = delivery;
+    const { fd, name } = this.create(directory);
+    try {
+      writeFully(fd, parts);
+    } catch (error) {
+      closeSync(fd);
+      remove(`${directory}/tmp/${name}`);
+      throw error;
+    }
+    return { delivery, fd, name };
+  }
+
+  private syncInThread({ delivery, fd, name }: Written): void {
+    const { directory } = delivery;
+    fsync(fd, (error) => {
+      try {
+        publish(directory, name, fd, error);
+      } catch (failure) {
+        delivery.reject(failure);
+        return;
+      }
+      this.syncs.request(`${directory}/new`).then(delivery.resolve, delivery.reject);
+    });
+  }
+
+  private syncHere(files: readonly Written[]): void {
+    const published = new Map<string, Delivery[]>();
+    for (const written of files) {
+      if (!this.pace.quick) {
+        this.syncInThread(written);
+        continue;
+      }
+      const { delivery, fd, name } = written;
+      const { directory } = delivery;
+      try {
+        const error = this.pace.measure(() => attempt(() => fsyncSync(fd)));
+        publish(directory, name, fd, error);
+      } catch (error) {
+        delivery.reject(error);
+        continue;
+      }
+      const others = published.get(directory);
+      if (others) others.push(delivery);
+      else published.set(directory, [delivery]);
+    }
+    for (const [directory, deliveries] of published) {
+      const error = attempt(() => syncDirectoryNow(`${directory}/new`));
+      for (const delivery of deliveries) error ? delivery.reject(error) : delivery.resolve();
+    }
+  }
+
+  /** A message that does not fit into memory. */
+  private async deliverStream(
+    directory: string,
+    lead: Buffer,
+    message: MessageInput,
+  ): Promise<void> {
+    const { fd, name } = this.create(directory);
+    let failure: unknown;
+    try {
+      writeFully(fd, [lead]);
+      for await (const chunk of message.chunks()) {
+        for (let at = 0; at < chunk.length; ) {
+          at += (await writeFile(fd, chunk, at, chunk.length - at)).bytesWritten;
+        }
+      }
+      await fsyncFile(fd);
+    } catch (error) {
+      failure = error;
+    }
+    publish(directory, name, fd, failure);
+    await this.syncs.request(`${directory}/new`);
+  }
+
   private create(directory: string): { fd: number; name: string } {
     for (let tries = 1; ; tries++) {
       const name = this.names.next(this.now());
       try {
-        return { fd: openSync(join(directory, "tmp", name), "wx", 0o600), name };
+        return { fd: openSync(`${directory}/tmp/${name}`, NEW_FILE, 0o600), name };
       } catch (error) {
-        if (!isErrno(error, "EEXIST") || tries === NAME_TRIES) throw error;
+        if (isErrno(error, "EEXIST") && tries < NAME_TRIES) continue;
+        throw isDirectory(directory)
+          ? error
+          : new TemporaryError("Unable to chdir to maildir. (#4.2.1)", { cause: error });
       }
     }
   }
-
-  private syncDirectory(directory: string): Promise<void> {
-    let sync = this.syncing.get(directory);
-    if (!sync) {
-      sync = new DirectorySync(directory, () => this.syncing.delete(directory));
-      this.syncing.set(directory, sync);
-    }
-    return sync.request();
-  }
 }
 
-/** One fsync at a time per directory; requests that arrive meanwhile share the next one. */
-class DirectorySync {
-  private readonly directory: string;
-  private readonly idle: () => void;
-  private waiting: { resolve: () => void; reject: (error: unknown) => void }[] = [];
-  private running = false;
-
-  constructor(directory: string, idle: () => void) {
-    this.directory = directory;
-    this.idle = idle;
-  }
-
-  request(): Promise<void> {
-    return new Promise((resolve, reject) => {
-      this.waiting.push({ resolve, reject });
-      if (!this.running) this.run();
-    });
-  }
-
-  private run(): void {
-    const batch = this.waiting;
-    this.waiting = [];
-    this.running = true;
-    const finish = (error: unknown): void => {
-      this.running = false;
-      for (const one of batch) error ? one.reject(error) : one.resolve();
-      if (this.waiting.length > 0) this.run();
-      else this.idle();
-    };
-    let fd: number;
-    try {
-      fd = openSync(this.directory, "r");
-    } catch (error) {
-      finish(error);
-      return;
-    }
-    fsync(fd, (error) => {
-      closeSync(fd);
-      finish(error);
-    });
-  }
-}
-
-function checkDirectory(directory: string): void {
+/** The error of `act`, if any. */
+function attempt(act: () => void): unknown {
   try {
-    if (statSync(directory).isDirectory()) return;
+    act();
+    return undefined;
   } catch (error) {
-    if (isTemporaryErrno(error)) {
-      throw new TemporaryError("Temporary error on maildir delivery. (#4.3.0)", { cause: error });
-    }
+    return error;
   }
-  throw new TemporaryError("Unable to chdir to maildir. (#4.2.1)");
 }
 
-async function writeMessage(fd: number, lead: Buffer, message: MessageInput): Promise<void> {
-  if (message.buffer) return writeFully(fd, [lead, message.buffer]);
-  writeFully(fd, [lead]);
-  for await (const chunk of message.chunks()) {
-    for (let at = 0; at < chunk.length; ) {
-      at += (await writeFile(fd, chunk, at, chunk.length - at)).bytesWritten;
-    }
+/** Move a synced file to `new`; with an error so far, or a new one, nothing is left and it throws. */
+function publish(directory: string, name: string, fd: number, failure: unknown): void {
+  const temporary = `${directory}/tmp/${name}`;
+  try {
+    // After the fsync nothing is left that a failing close could lose.
+    closeSync(fd);
+    if (failure) throw failure;
+    // No link: it would cost two calls, and nobody else has this name.
+    renameSync(temporary, `${directory}/new/${name}`);
+  } catch (error) {
+    remove(temporary);
+    throw error;
+  }
+}
+
+function isDirectory(directory: string): boolean {
+  try {
+    return statSync(directory).isDirectory();
+  } catch (error) {
+    // Not known: the trouble we met says more.
+    return isTemporaryErrno(error);
   }
 }
 
 function writeFully(fd: number, parts: readonly Buffer[]): void {
-  let rest = parts.filter((part) => part.length > 0);
-  while (rest.length > 0) {
+  let rest = parts;
+  for (let left = rest.reduce((sum, part) => sum + part.length, 0); left > 0; ) {
     let written = writevSync(fd, rest);
-    while (rest[0] && written >= rest[0].length) {
-      written -= rest[0].length;
-      rest = rest.slice(1);
+    left -= written;
+    while (left > 0 && written > 0) {
+      const [first, ...others] = rest as [Buffer, ...Buffer[]];
+      rest = written < first.length ? [first.subarray(written), ...others] : others;
+      written -= Math.min(written, first.length);
     }
-    if (rest[0] && written > 0) rest = [rest[0].subarray(written), ...rest.slice(1)];
   }
-}
-
-/** A link never overwrites; where the file system has none, the name is unique enough to rename. */
-function publish(from: string, to: string): void {
-  try {
-    linkSync(from, to);
-  } catch (error) {
-    if (!isErrno(error, "EPERM", "ENOSYS", "EOPNOTSUPP", "ENOTSUP", "EMLINK")) throw error;
-    renameSync(from, to);
-    return;
-  }
-  remove(from);
 }
 
 /** Losing this race or failing here leaves a file in `tmp` that a reader sweeps: no reason to fail. */

@@ -22,7 +22,8 @@ import { OptionTable } from "../../lib/option.ts";
 import type { Host, Program } from "../../lib/program.ts";
 import { SMALL_BODY } from "../channel/protocol.ts";
 import { type DeliverySite, planDelivery, reportFailure, runDelivery } from "./delivery.ts";
-import { MaildirNames, MaildirWriter } from "./maildir.ts";
+import { MaildirWriter } from "./maildir.ts";
+import { MaildirNames } from "./maildir-names.ts";
 import { StoredMessage } from "./stored-message.ts";
 
 const options = new OptionTable(
@@ -56,7 +57,7 @@ export const qmailLocal: Program = {
     const dryRun = flag("n") ?? false;
     const address = { user, home, local, dash, ext, domain, sender };
     try {
-      const plan = planDelivery(address, defaultDelivery, dryRun);
+      const plan = planDelivery(address, defaultDelivery, { dryRun });
       const directory = host.env.TMPDIR || tmpdir();
       const message = dryRun
         ? StoredMessage.of(Buffer.alloc(0), directory)

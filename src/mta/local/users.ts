@@ -54,11 +54,15 @@ export class Users {
   }
 }
 
+/** Answers remembered, so that an address that gets much mail is looked up once. */
+const ANSWERS_KEPT = 10_000;
+
 /** The two files, opened anew when they change. */
 class AssignTable {
   private readonly directory: string;
   private stamp = "";
   private cdb: Cdb | undefined;
+  private readonly answers = new Map<string, UserRecord>();
 
   constructor(directory: string) {
     this.directory = directory;
@@ -66,7 +70,12 @@ class AssignTable {
 
   find(local: string): UserRecord | undefined {
     this.refresh();
-    return this.cdb && lookUpAssign(this.cdb, local);
+    const known = this.answers.get(local);
+    if (known || !this.cdb) return known;
+    const record = lookUpAssign(this.cdb, local);
+    if (this.answers.size >= ANSWERS_KEPT) this.answers.clear();
+    if (record) this.answers.set(local, record);
+    return record;
   }
 
   private refresh(): void {
@@ -78,6 +87,7 @@ class AssignTable {
     if (stamp === this.stamp) return;
     this.cdb?.close();
     this.cdb = undefined;
+    this.answers.clear();
     this.stamp = "";
     if (compiled) {
       this.cdb = Cdb.open(join(this.directory, "cdb"));
@@ -91,9 +101,9 @@ class AssignTable {
 
 function status(path: string): Stats | undefined {
   try {
-    return statSync(path);
+    return statSync(path, { throwIfNoEntry: false });
   } catch (error) {
-    if (isErrno(error, "ENOENT", "ENOTDIR")) return undefined;
+    if (isErrno(error, "ENOTDIR")) return undefined;
     throw error;
   }
 }

@@ -15,12 +15,16 @@ import {
   reportFailure,
   runDelivery,
 } from "./delivery.ts";
+import { DotQmailFiles } from "./dot-qmail-files.ts";
 import { localReport, OUTPUT_LIMIT } from "./report.ts";
 
 type Run = Extract<WorkerMessage, { type: "run" }>;
 
 /** Time limit of one delivery, shorter than the one of qmail-lspawn so that a report gets out. */
 export const DELIVERY_SECONDS = 3500;
+
+/** For deliveries without programs: nothing else can be aborted. */
+const never = new AbortController().signal;
 
 export interface WorkerContext {
   readonly site: DeliverySite;
@@ -33,12 +37,15 @@ export interface WorkerContext {
 
 export class Worker {
   private readonly context: WorkerContext;
-  private readonly running = new Map<number, AbortController>();
+  /** With what aborts their programs, where they have any. */
+  private readonly running = new Map<number, AbortController | undefined>();
+  private readonly files: DotQmailFiles;
   private exclusive = false;
   private stopping = false;
 
   constructor(context: WorkerContext) {
     this.context = context;
+    this.files = new DotQmailFiles(() => context.site.now());
   }
 
   receive(message: WorkerMessage): void {
@@ -51,7 +58,7 @@ export class Worker {
 
   /** End every program that runs. */
   abort(): void {
-    for (const controller of this.running.values()) controller.abort();
+    for (const controller of this.running.values()) controller?.abort();
   }
 
   private start(run: Run): void {
@@ -64,7 +71,7 @@ export class Worker {
     try {
       const { local, host: domain, sender, user } = run;
       const address = { ...user, local, domain, sender };
-      plan = planDelivery(address, this.context.defaultDelivery);
+      plan = planDelivery(address, this.context.defaultDelivery, { files: this.files });
     } catch (error) {
       const output = new BoundedOutput(OUTPUT_LIMIT + 1);
       const code = reportFailure(error, output);
@@ -79,7 +86,7 @@ export class Worker {
       this.exclusive = true;
       this.context.send({ type: "exclusive", delivery });
     }
-    const controller = new AbortController();
+    const controller = plan.hasProgram ? new AbortController() : undefined;
     this.running.set(delivery, controller);
     void this.deliver(run, plan, controller).then((report) => {
       this.running.delete(delivery);
@@ -93,11 +100,11 @@ export class Worker {
   private async deliver(
     run: Run,
     plan: DeliveryPlan,
-    controller: AbortController,
+    controller: AbortController | undefined,
   ): Promise<Report> {
     const output = new BoundedOutput(OUTPUT_LIMIT + 1);
     const { bodies, site } = this.context;
-    const timer = setTimeout(() => controller.abort(), DELIVERY_SECONDS * 1000);
+    const timer = controller && setTimeout(() => controller.abort(), DELIVERY_SECONDS * 1000);
     try {
       const body = await bodies.take(run.message, run.token, run.sizeBytes);
       let message = body;
@@ -108,7 +115,7 @@ export class Worker {
           message,
           output,
           errors: output,
-          signal: controller.signal,
+          signal: controller?.signal ?? never,
           deliveryKey: run.deliveryKey,
           dryRun: false,
         });

@@ -250,6 +250,20 @@ test("fetch() yields bodies byte for byte: small, large, at once and again", asy
   expect(twice).toEqual([small, small]);
 });
 
+test("fetchSmall() gives each reader of a body all of it, and fails with the connection", async () => {
+  const { queue, client } = await start({
+    bodies: new Map([
+      [1, Buffer.from("one\n")],
+      [2, Buffer.alloc(0)],
+    ]),
+  });
+  const token = Buffer.alloc(16);
+  const bodies = await Promise.all([1, 2, 1].map((id) => client.fetchSmall(id, token)));
+  expect(bodies.map(String)).toEqual(["one\n", "", "one\n"]);
+  await queue.stop();
+  await expect(client.fetchSmall(1, token)).rejects.toThrow(TemporaryError);
+});
+
 test("fetch() of a large body held back by its reader does not hold back verdicts", async () => {
   const large = Buffer.alloc(20_000_000, "abc\n");
   const { queue, client } = await start({ bodies: new Map([[2, large]]) });

@@ -31,7 +31,7 @@ test("qmail-lspawn delivers into the Maildir of an assigned user", async () => {
     "Return-Path: <s@x.example>\nDelivered-To: joe@test.example\nSubject: x\n\nhi\n",
   ]);
   const [name] = readdirSync(join(home, "Maildir/new"));
-  expect(name).toMatch(/^\d+\.M\d+P\d+Q1\./);
+  expect(name).toMatch(/^\d+\.M\d+P\d+Q1R[0-9a-f]{16}\./);
   expect(readdirSync(join(home, "Maildir/tmp"))).toEqual([]);
 });
 
