@@ -12,6 +12,8 @@ export interface WorkerLimits {
   readonly perWorker: number;
   /** A worker without work for this long is told to stop. */
   readonly idleMs: number;
+  /** A worker serves at least this long before it leaves for a uid that has none. */
+  readonly tenureMs: number;
   /** A worker silent for this long is killed. A turn of the event loop that long is a hang. */
   readonly silenceMs: number;
   /** A delivery that takes longer costs its worker. Must exceed DELIVERY_SECONDS of the worker. */
@@ -27,6 +29,7 @@ export const workerLimits: WorkerLimits = {
   total: 40,
   perWorker: 64,
   idleMs: 60_000,
+  tenureMs: 1000,
   silenceMs: 120_000,
   deadlineMs: 3_600_000,
   killsForgiven: 2,

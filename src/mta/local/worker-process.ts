@@ -39,6 +39,8 @@ export class WorkerProcess {
   /** When the last delivery ended, for the idle limit. */
   idleSince: number;
   ready = false;
+  /** When it became ready. */
+  readyAt = 0;
   ending = false;
   private readonly child: ChildProcess;
   private readonly channel: Channel<WorkerMessage, WorkerMessage>;
@@ -119,6 +121,7 @@ export class WorkerProcess {
     switch (message.type) {
       case "ready":
         this.ready = true;
+        this.readyAt = this.heardAt;
         this.events.ready();
         break;
       case "result": {

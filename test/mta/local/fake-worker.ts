@@ -14,7 +14,10 @@ const channel: Channel<WorkerMessage, WorkerMessage> = new Channel(
   {
     message(message) {
       if (message.type === "welcome") channel.send({ type: "ready" });
-      if (message.type === "stop") process.exit(0);
+      if (message.type === "stop") {
+        channel.flush();
+        process.exit(0);
+      }
       if (message.type !== "run") return;
       const { delivery, local, asCommand } = message;
       const alone = ["hang", "crash", "quick-program"].includes(local);

@@ -30,12 +30,13 @@ beforeAll(async () => {
 });
 afterAll(() => rmSync(dir, { recursive: true, force: true }));
 afterEach(async () => {
+  pool?.stop();
   pool?.kill();
   await until(() => pool?.workerPids.length === 0);
 });
 
-async function until(condition: () => boolean): Promise<void> {
-  const deadline = Date.now() + 10_000;
+async function until(condition: () => boolean, limitMs = 10_000): Promise<void> {
+  const deadline = Date.now() + limitMs;
   while (!condition()) {
     if (Date.now() > deadline) throw new Error("waited in vain");
     await new Promise<void>((resolve) => {
@@ -174,13 +175,45 @@ test("when all places are taken an idle worker makes room for another uid", asyn
   expect(made.workerPids.length).toBeLessThanOrEqual(1);
 });
 
+test("100 uids are served under a cap of 6 workers, whatever the first ones have to do", async () => {
+  const made = makePool({ total: 6, tenureMs: 0, perWorker: 1 });
+  // These never run out of work: what is reported is handed in again.
+  const busy = new Map<number, number>();
+  const again = (uid: number) => busy.set(submit("a", uid), uid);
+  for (let uid = 1; uid <= 6; uid++) for (let n = 0; n < 3; n++) again(uid);
+  const cold = Array.from({ length: 100 }, (_, n) => submit("a", 1000 + n));
+  let most = 0;
+  await until(() => {
+    clock = Date.now();
+    most = Math.max(most, made.workerPids.length);
+    for (const [delivery, uid] of busy)
+      if (reports.has(delivery) && busy.delete(delivery)) again(uid);
+    return cold.every((delivery) => reports.has(delivery));
+  }, 100_000);
+  made.stop();
+  expect(most).toBeLessThanOrEqual(6);
+  for (const delivery of cold) expect(reports.get(delivery)?.verdict).toBe("K");
+}, 120_000);
+
+test("program lines never hold all workers", async () => {
+  const made = makePool({ total: 4, perUid: 9 });
+  submit("hang");
+  // Its worker said that it is a program line before it took this.
+  expect(await outcome(submit("file"))).toMatch(/^Kby /);
+  for (let n = 0; n < 6; n++) submit("hang");
+  await until(() => made.workerPids.length >= 3);
+  expect(await outcome(submit("file", 2))).toMatch(/^Kby /);
+  expect(await outcome(submit("file", 3))).toMatch(/^Kby /);
+  made.stop();
+});
+
 test("program lines of one address leave a worker for those of another", async () => {
   const made = makePool({ perUid: 4 });
   submit("hang");
   // Its worker said that it is a program line before it took this.
   expect(await outcome(submit("file"))).toMatch(/^Kby /);
   for (let sent = 1; sent < 9; sent++) submit("hang");
-  await until(() => made.workerPids.length >= 3);
+  await until(() => made.workerPids.length >= 2);
   expect(await outcome(submit("quick-program"))).toMatch(/^Kby /);
   expect(await outcome(submit("quick-program"))).toMatch(/^Kby /);
   expect(made.pending).toBe(9);
