@@ -40,6 +40,8 @@ export class Store {
       settle: p(`UPDATE message SET jobs = jobs - ?, failures = failures + ? WHERE id = ?
         RETURNING jobs, failures, state, spilled`),
       deleteMessage: p("DELETE FROM message WHERE id = ?"),
+      endMessage: p(`DELETE FROM message WHERE id = ? AND jobs = ? AND failures = 0 AND state = 2
+        RETURNING spilled`).pluck(),
       deleteBody: p("DELETE FROM body WHERE message = ?"),
       deleteEnvelope: p("DELETE FROM envelope WHERE message = ?"),
       deleteFailures: p("DELETE FROM failure WHERE message = ?"),
@@ -149,6 +151,17 @@ export class Store {
     return this.sql.settle.get(jobs, failures, id) as
       | { jobs: number; failures: number; state: number; spilled: number }
       | undefined;
+  }
+
+  /**
+   * Delete an active message without failures whose last `jobs` jobs are done; whether its body is
+   * spilled. undefined: something is left, or it failed.
+   */
+  endMessage(id: number, jobs: number): boolean | undefined {
+    const spilled = this.sql.endMessage.get(id, jobs) as number | undefined;
+    if (spilled === undefined) return undefined;
+    this.sql.deleteBody.run(id);
+    return spilled === 1;
   }
 
   deleteMessage(id: number): void {
