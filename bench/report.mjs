@@ -113,6 +113,26 @@ export class Report {
       this.note(`worse than linear: ${figure}, at ${worst.size[1]}`);
   }
 
+  /** The rows as a table for a document. */
+  markdown() {
+    const cells = this.rows.map((row) => {
+      const [peer] = Object.entries(row.peers ?? {});
+      const ratio = peer && ` (${digits(timesBetter(row, peer[1].value))} x)`;
+      const tail = row.latency
+        ? `; p90 ${digits(row.latency.p90)}, p99 ${digits(row.latency.p99)}`
+        : "";
+      const cpu = row.cpu ? `${digits(total(row.cpu))} us` : "";
+      const here = `${digits(row.value)} ${row.unit}`.replace(" /s", "/s") + tail;
+      return [
+        ...[row.figure, here, cpu, targetText(row)],
+        peer ? `${digits(peer[1].value)}${ratio}` : "",
+      ];
+    });
+    const heads = ["figure", "here", "CPU of one", "target", "Postfix here"];
+    const lines = [heads, heads.map(() => "---"), ...cells].map((row) => `| ${row.join(" | ")} |`);
+    return `\n${lines.join("\n")}`;
+  }
+
   note(text) {
     console.log(`    ${text}`);
     this.notes.push(text);

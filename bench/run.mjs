@@ -2,17 +2,17 @@
  * npm run bench: the figures of one machine in one run, everything durable, the sink and the generator
  * included in the load; Debian's Postfix under the same load where it is installed.
  *
- *   node bench/run.mjs [--all] [--list] [--profile] [--tiny] [PART ...]
+ *   node bench/run.mjs [--all] [--list] [--markdown] [--profile] [--tiny] [PART ...]
  *
  * Without PART all that are not long; --all takes the long ones and the long ends of curves too. A part
- * NAME.SUB is meant by NAME as well. --profile prints where the CPU of each process went. --tiny only
+ * NAME.SUB is meant by NAME as well. --markdown adds the table for a document. --profile prints where the CPU of each process went. --tiny only
  * shows that everything runs; nothing is kept of it.
  */
 import { chmodSync, existsSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { commit, earlierRuns, machine, remember, slowdowns } from "./history.mjs";
+import { busy, commit, earlierRuns, load, machine, remember, slowdowns } from "./history.mjs";
 import { missingPostfix } from "./postfix.mjs";
 import { Report } from "./report.mjs";
 import { Rig } from "./rig.mjs";
@@ -24,7 +24,7 @@ delete process.env.NODE_EXTRA_CA_CERTS;
 const { values: options, positionals: wanted } = parseArgs({
   allowPositionals: true,
   options: Object.fromEntries(
-    ["all", "list", "profile", "tiny"].map((name) => [name, { type: "boolean" }]),
+    ["all", "list", "markdown", "profile", "tiny"].map((name) => [name, { type: "boolean" }]),
   ),
 });
 
@@ -52,6 +52,11 @@ const chosen = [...parts].filter(([name, { long }]) => isWanted(name, long));
 if (chosen.length === 0) throw new Error(`no such part: ${wanted.join(" ")}; see --list`);
 
 console.log(`${machine}, node ${process.version}, commit ${commit()}, ${new Date().toISOString()}`);
+const before = load();
+if (before > busy)
+  console.log(
+    `load average ${before}: other work makes everything worse, CPU the least; nothing is compared`,
+  );
 const missing = missingPostfix();
 console.log(`peer: ${missing ? `none, ratios are left out: ${missing}` : "Debian's Postfix"}\n`);
 const report = new Report();
@@ -77,10 +82,11 @@ for (const [name, part] of chosen) {
   }
   console.log(`    ${name}: ${((performance.now() - began) / 1000).toFixed(1)} s`);
 }
+if (options.markdown) console.log(report.markdown());
 if (report.notes.length > 0) console.log(`\n${report.notes.join("\n")}`);
 if (!options.tiny && !options.profile) {
-  for (const text of slowdowns(report.rows, earlierRuns()))
-    console.log(`slower than usual: ${text}`);
-  remember(report.rows);
+  const slower = before > busy ? [] : slowdowns(report.rows, earlierRuns());
+  for (const text of slower) console.log(`slower than usual: ${text}`);
+  remember(report.rows, before);
 }
 process.exitCode = failed ? 1 : 0;

@@ -40,5 +40,6 @@ test("slower means by a fifth than the median of the last five comparable runs",
   const older = [run(10_000), run(10_000), run(10_000), ...five];
   expect(slowdowns([{ figure: "f", unit: "/s", value: 81 }], older)).toEqual([]);
   expect(slowdowns(now, [run(100, { machine: "another" })])).toEqual([]);
+  expect(slowdowns(now, [run(100, { load: 7 })])).toEqual([]);
   expect(slowdowns([{ figure: "f", unit: "ms", value: 130 }], five)).toHaveLength(1);
 });
