@@ -4,6 +4,7 @@
  * written before the commit: a failing Log undoes the change.
  */
 import { statSync } from "node:fs";
+import { setTimeout as delay } from "node:timers/promises";
 import { unixSeconds } from "../../lib/date822.ts";
 import { errorText, PermanentError, TemporaryError } from "../../lib/errors.ts";
 import { type Database, prepared, type Statement, sqliteCode } from "../../lib/sqlite.ts";
@@ -22,7 +23,13 @@ import {
 
 const pageSize = 5000;
 const packedSize = 2000;
-const changesPerTransaction = 50_000;
+/** Some 50 ms of work. */
+const changesPerTransaction = 10_000;
+/** Between the transactions of a long change; longer than TRY_MS, so that whoever waits gets its turn. */
+const PAUSE_MS = 8;
+/** How often a change tries to begin while another process changes people. */
+const TRY_MS = 4;
+const PATIENCE_MS = 30_000;
 /** From this many on, changes are sorted: neighbours share pages, random ones read and write them all. */
 const bulkSize = 1000;
 /** Added by one statement. */
@@ -167,12 +174,12 @@ export class SqliteDb implements SubscriberDb {
   }
 
   /** `step` changes a group in the database and answers for whom that changed anything. */
-  private update(
+  private async update(
     sign: "+" | "-",
     entries: readonly Entry[],
     change: Change,
     step: (group: readonly Entry[]) => readonly Entry[],
-  ): number {
+  ): Promise<number> {
     const now = unixSeconds(this.parts.now());
     const event = change.event ?? "";
     const log = this.parts.list.path(this.name, "Log");
@@ -190,18 +197,46 @@ export class SqliteDb implements SubscriberDb {
       if (count > 0) appendLog(log, lines);
       return count;
     };
+    const bulk = entries.length >= bulkSize;
+    if (bulk) guard(() => this.db().pragma("cache_size = -65536"));
+    const ordered = bulk ? sorted(entries) : entries;
     let count = 0;
-    guard(() => {
-      const db = this.db();
-      const bulk = entries.length >= bulkSize;
-      if (bulk) db.pragma("cache_size = -65536");
-      const ordered = bulk ? sorted(entries) : entries;
-      const transaction = db.transaction(apply);
-      for (let at = 0; at < ordered.length; at += changesPerTransaction) {
-        count += transaction.immediate(ordered.slice(at, at + changesPerTransaction));
-      }
-    });
+    for (let at = 0; at < ordered.length; at += changesPerTransaction) {
+      if (at > 0) await delay(PAUSE_MS);
+      count += await this.transact(() => apply(ordered.slice(at, at + changesPerTransaction)));
+    }
     return count;
+  }
+
+  /**
+   * Run a transaction once it may begin. SQLite itself would wait without letting this process do
+   * anything else, and look so seldom that a long change of another process leaves it no chance.
+   */
+  private async transact<T>(work: () => T): Promise<T> {
+    const transaction = guard(() => this.db().transaction(work));
+    const end = performance.now() + PATIENCE_MS;
+    for (;;) {
+      const isLast = performance.now() >= end;
+      const done = guard(() =>
+        begun(this.db(), () => ({ value: transaction.immediate() }), isLast),
+      );
+      if (done) return done.value;
+      await delay(TRY_MS);
+    }
+  }
+}
+
+/** Undefined: another connection is writing, and this was not the last try. */
+function begun<T>(db: Database, work: () => T, isLast: boolean): T | undefined {
+  const patience = db.pragma("busy_timeout", { simple: true });
+  db.pragma(`busy_timeout = ${TRY_MS}`);
+  try {
+    return work();
+  } catch (error) {
+    if (isLast || !sqliteCode(error).startsWith("SQLITE_BUSY")) throw error;
+    return undefined;
+  } finally {
+    db.pragma(`busy_timeout = ${Number(patience)}`);
   }
 }
 

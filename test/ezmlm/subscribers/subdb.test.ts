@@ -215,6 +215,25 @@ describe.each([
   });
 });
 
+describe("SubscriberDb of sqlite", () => {
+  it("lets somebody subscribe while another process adds very many", async () => {
+    const test = await makeList();
+    const list = await listOf(test);
+    const stdin = Array.from({ length: 120_000 }, (_, i) => `user${i}@example.com\n`).join("");
+    const events: string[] = [];
+    const importing = runCommand("ezmlm-sub", { args: [test.dir], stdin }).then(({ code }) => {
+      expect(code).toBe(0);
+      events.push("all are added");
+    });
+    while ((await list.db().count()) === 0) await new Promise((resolve) => setImmediate(resolve));
+    await list.db().add("late@example.com");
+    events.push("one is added");
+    await importing;
+    expect(events).toEqual(["one is added", "all are added"]);
+    expect(await list.db().count()).toBe(120_001);
+  });
+});
+
 describe("SubscriberDb of std, in files the originals wrote", () => {
   it("reads and keeps what stands there, byte for byte, and appends", async () => {
     const test = await makeList(["-6", "std"]);
