@@ -23,7 +23,7 @@ const PAGE_LANES = 32;
 /** How long it is remembered how a site was, seconds; and when there are very many sites. */
 const SITE_MEMORY = 3600;
 const SHORT_SITE_MEMORY = 60;
-const MANY_SITES = 50_000;
+const MANY_SITES = 20_000;
 
 export interface WindowOptions {
   readonly store: QueueStore;
