@@ -4,7 +4,6 @@
  */
 import { readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
-import type { Intake } from "./intake.ts";
 import type { Queue } from "./queue.ts";
 import { TODO } from "./states.ts";
 
@@ -12,7 +11,7 @@ import { TODO } from "./states.ts";
 export async function sweepSpills(
   mess: string,
   queue: Pick<Queue, "read">,
-  receiving: Intake["receiving"],
+  receiving: ReadonlySet<number>,
 ): Promise<number> {
   let removed = 0;
   for (const name of await readdir(mess)) {

@@ -9,7 +9,7 @@ import { type Report, SMALL_BODY, type Verdict } from "../channel/protocol.ts";
 import type { Failpoint } from "../queue/failpoint.ts";
 import type { QueueStore } from "../queue/queue.ts";
 import type { MessageEnd, MessageRow } from "../queue/work.ts";
-import type { Bodies, ChunkSink } from "./bodies.ts";
+import type { Bodies } from "./bodies.ts";
 import { paragraph } from "./bounce.ts";
 import type { Events } from "./events.ts";
 import type { Job } from "./job.ts";
@@ -27,6 +27,7 @@ import {
   siteBlockSeconds,
 } from "./schedule.ts";
 import type { Site } from "./site.ts";
+import { type Peer, Slot, Slots } from "./slot.ts";
 import type { Window } from "./window.ts";
 
 /** Most recipients on one remote slot. */
@@ -40,42 +41,6 @@ const CRASHES = "Each attempt to deliver this message stopped the mail system. (
 const SILENT_SECONDS = 15;
 const TOO_LONG = "I'm not going to try again; this message has been in the queue too long.\n";
 const bodyTypes = ["7bit", "8bit", "binary"] as const;
-
-/** The peer of a channel: qmail-lspawn or qmail-rspawn. */
-export interface Peer extends ChunkSink {
-  readonly backlogBytes: number;
-}
-
-interface Slot {
-  readonly channel: ChannelName;
-  readonly site: Site;
-  /** Number of its first delivery. */
-  readonly first: number;
-  /** Per delivery: the job and the index in it. */
-  readonly jobs: Job[];
-  readonly indexes: number[];
-  /** Each of them once. */
-  readonly ids: readonly number[];
-  readonly ended: Uint8Array;
-  left: number;
-  /** Whether somebody at the site answered; undefined when that cannot be told. */
-  connected: boolean | undefined;
-  /** Seconds; when it was started or last heard of. */
-  heardAt: number;
-  /** It was not heard of for SILENT_SECONDS. */
-  silent: boolean;
-}
-
-interface ChannelState {
-  readonly name: ChannelName;
-  readonly limit: number;
-  used: number;
-  peer: Peer | undefined;
-  /** Running slots, by rising delivery number. */
-  slots: Slot[];
-  /** Messages whose body the peer has. */
-  readonly bodies: Set<number>;
-}
 
 export interface DispatchOptions {
   readonly window: Window;
@@ -106,7 +71,7 @@ function prefixFor(message: MessageRow, recipient: string): string {
 
 export class Dispatch {
   private readonly o: DispatchOptions;
-  private readonly channels: Record<ChannelName, ChannelState>;
+  private readonly channels: Record<ChannelName, Slots>;
   private deliveries = 0;
   private scheduled = false;
   private statusDue = false;
@@ -116,15 +81,8 @@ export class Dispatch {
 
   constructor(options: DispatchOptions) {
     this.o = options;
-    const state = (name: ChannelName): ChannelState => ({
-      name,
-      limit: options.concurrency[name],
-      used: 0,
-      peer: undefined,
-      slots: [],
-      bodies: new Set(),
-    });
-    this.channels = { local: state("local"), remote: state("remote") };
+    const { local, remote } = options.concurrency;
+    this.channels = { local: new Slots("local", local), remote: new Slots("remote", remote) };
     options.window.idleMessage = (id) => this.forget(id);
     this.marks = new Marks({
       queue: options.queue,
@@ -162,18 +120,18 @@ export class Dispatch {
   }
 
   /** What was out when a process died may have been the reason. */
-  private accuse(channel: ChannelState, lost: string): void {
+  private accuse(channel: Slots, lost: string): void {
     for (const job of new Set(channel.slots.flatMap((slot) => slot.jobs))) {
       job.crashes++;
       if (job.crashes >= SUSPECT) this.o.events.suspect(job.row, job.crashes, lost);
     }
   }
 
-  private putBack(channel: ChannelState, why: string): void {
+  private putBack(channel: Slots, why: string): void {
     for (const slot of channel.slots.slice()) this.putBackSlot(channel, slot, why, this.o.now());
   }
 
-  private putBackSlot(channel: ChannelState, slot: Slot, why: string, retryAt?: number): void {
+  private putBackSlot(channel: Slots, slot: Slot, why: string, retryAt?: number): void {
     slot.connected = undefined;
     slot.jobs.forEach((job, at) => {
       if (slot.ended[at]) return;
@@ -216,26 +174,26 @@ export class Dispatch {
     this.statusDue = false;
     const { local, remote } = this.channels;
     this.o.events.status(
-      `${local.used}/${local.limit}`,
-      `${remote.used}/${remote.limit}`,
+      `${local.slots.length}/${local.limit}`,
+      `${remote.slots.length}/${remote.limit}`,
       this.stopping,
     );
   }
 
-  private mayStart(channel: ChannelState): boolean {
+  private mayStart(channel: Slots): boolean {
     return (
       !this.stopping &&
       !this.marks.troubled &&
-      channel.used < channel.limit &&
+      channel.slots.length < channel.limit &&
       channel.peer !== undefined &&
       channel.peer.backlogBytes < PEER_BACKLOG &&
       !this.o.logStalled()
     );
   }
 
-  private start(channel: ChannelState): void {
+  private start(channel: Slots): void {
     while (this.mayStart(channel)) {
-      const lane = this.o.window.next(channel.name, channel.limit - channel.used);
+      const lane = this.o.window.next(channel.name, channel.limit - channel.slots.length);
       if (!lane) return;
       if (channel.name === "remote") this.startRemote(channel, lane);
       else this.startLocal(channel, lane);
@@ -254,7 +212,7 @@ export class Dispatch {
     job.dying = isDying(job.message.born, now, this.o.lifetime());
   }
 
-  private startRemote(channel: ChannelState, lane: Lane): void {
+  private startRemote(channel: Slots, lane: Lane): void {
     const head = lane.shift();
     if (!head || this.mustWait(head)) return;
     const jobs: Job[] = [];
@@ -304,7 +262,7 @@ export class Dispatch {
     });
   }
 
-  private startLocal(channel: ChannelState, lane: Lane): void {
+  private startLocal(channel: Slots, lane: Lane): void {
     const job = lane.peek();
     if (!job) return;
     if (!job.started && isSuspect(job) && this.mustWait(job)) {
@@ -348,7 +306,7 @@ export class Dispatch {
   }
 
   /** What stopped the system again and again and is too old has no last attempt. */
-  private convicted(channel: ChannelState, slot: Slot): boolean {
+  private convicted(channel: Slots, slot: Slot): boolean {
     const [job] = slot.jobs;
     if (!job?.dying || job.row.crashes < CONVICTED) return false;
     this.logStart(slot);
@@ -359,24 +317,11 @@ export class Dispatch {
     return true;
   }
 
-  private open(channel: ChannelState, site: Site, jobs: Job[], indexes: number[]): Slot {
-    const slot: Slot = {
-      channel: channel.name,
-      site,
-      first: this.deliveries + 1,
-      jobs,
-      indexes,
-      ids: [...new Set(jobs)].map((job) => job.row.id),
-      ended: new Uint8Array(jobs.length),
-      left: jobs.length,
-      connected: false,
-      heardAt: this.o.now(),
-      silent: false,
-    };
+  private open(channel: Slots, site: Site, jobs: Job[], indexes: number[]): Slot {
+    const slot = new Slot(channel.name, site, this.deliveries + 1, jobs, indexes, this.o.now());
     this.deliveries += jobs.length;
     this.o.out.started(slot.ids);
     channel.slots.push(slot);
-    channel.used++;
     this.statusDue = true;
     this.o.window.slotStarted(site);
     return slot;
@@ -390,7 +335,7 @@ export class Dispatch {
   }
 
   /** A small body goes ahead of the first slot of its message; a large one is fetched by token. */
-  private withBody(channel: ChannelState, slot: Slot, message: MessageRow, then: () => void): void {
+  private withBody(channel: Slots, slot: Slot, message: MessageRow, then: () => void): void {
     if (message.size > SMALL_BODY || channel.bodies.has(message.id)) {
       then();
       return;
@@ -449,23 +394,9 @@ export class Dispatch {
     slot.silent = false;
   }
 
-  private findSlot(slots: readonly Slot[], delivery: number): number {
-    let low = 0;
-    let high = slots.length - 1;
-    while (low <= high) {
-      const middle = (low + high) >> 1;
-      const slot = slots[middle] as Slot;
-      if (delivery < slot.first) high = middle - 1;
-      else if (delivery >= slot.first + slot.jobs.length) low = middle + 1;
-      else return middle;
-    }
-    return -1;
-  }
-
   /** `now`: undefined when it is not the peer who reports. */
-  private report(channel: ChannelState, report: Report, now: number | undefined): void {
-    const place = this.findSlot(channel.slots, report.delivery);
-    const slot = channel.slots[place];
+  private report(channel: Slots, report: Report, now: number | undefined): void {
+    const slot = channel.find(report.delivery);
     const at = slot ? report.delivery - slot.first : 0;
     if (!slot || slot.ended[at]) {
       this.o.events.warning("internal error: delivery report out of range");
@@ -480,9 +411,8 @@ export class Dispatch {
     if (job.passOver) this.marks.passOver(job);
     else if (job.dirty) this.marks.soon(job);
     if (slot.left > 0) return;
-    channel.slots.splice(place, 1);
+    channel.remove(slot);
     this.o.out.ended(slot.ids);
-    channel.used--;
     this.statusDue = true;
     this.o.window.slotEnded(slot.site, slot.connected, siteBlockSeconds);
   }

@@ -19,22 +19,19 @@
  * BUGS         qmail-qread shows no recipients of jobs that are done as a whole.
  * SEE ALSO     qmail-start, qmail-lspawn, qmail-rspawn, qmail-qread, qmail-qstat, qmail-queue
  */
-import { mkdirSync, statfsSync, statSync } from "node:fs";
 import type { Server, Socket } from "node:net";
 import { join } from "node:path";
 import { unixSeconds } from "../../lib/date822.ts";
-import { errorText, isErrno, TemporaryError } from "../../lib/errors.ts";
+import { errorText, TemporaryError } from "../../lib/errors.ts";
 import { LogWriter } from "../../lib/log.ts";
-import { lockExclusively } from "../../lib/sqlite.ts";
 import { SMALL_BODY } from "../channel/protocol.ts";
-import { dropBallast, keepBallast } from "../queue/ballast.ts";
 import { DropReader } from "../queue/drop-reader.ts";
 import { Failpoint } from "../queue/failpoint.ts";
 import { Intake } from "../queue/intake.ts";
 import { Queue } from "../queue/queue.ts";
-import { sweepSpills } from "../queue/sweep.ts";
 import type { Expansion, MessageEnd, NewMessage } from "../queue/work.ts";
 import { serveAdmin } from "./admin.ts";
+import { Backlog } from "./backlog.ts";
 import { Bodies } from "./bodies.ts";
 import { Bouncer } from "./bouncer.ts";
 import { readControls, rereadTables, type SendControls } from "./controls.ts";
@@ -42,11 +39,13 @@ import { Dispatch } from "./dispatch.ts";
 import { Events } from "./events.ts";
 import { jobsThatWereOut, OutRecord } from "./out-record.ts";
 import { Capabilities, type Standing } from "./peers.ts";
+import { aliasUid, makeQueueDirectories, takeSendMutex } from "./queue-home.ts";
 import { Router } from "./route.ts";
 import { Session, type SessionContext } from "./session.ts";
 import { listenAt } from "./sockets.ts";
 import { Todo } from "./todo.ts";
 import { openTrigger } from "./trigger.ts";
+import { Upkeep } from "./upkeep.ts";
 import { Window } from "./window.ts";
 
 const TICK_MS = 1000;
@@ -55,9 +54,6 @@ const SCAN_MS = 25_000;
 const SWEEP_MS = 3_600_000;
 /** Running deliveries may take this long after TERM. */
 const STOP_GRACE_MS = 6000;
-const FLUSH_SLICE = 1000;
-/** WAL pages (4 KiB) from which a checkpoint tries to truncate the file. */
-const LARGE_WAL = 16_384;
 const LOG_STALLED = "mail server temporarily rejected message (#4.3.0)";
 
 export interface SendOptions {
@@ -89,6 +85,8 @@ export class QmailSend {
   private todo!: Todo;
   private bouncer!: Bouncer;
   private drop!: DropReader;
+  private upkeep!: Upkeep;
+  private backlog!: Backlog;
   private servers: Server[] = [];
   private readonly sessions = new Set<Session>();
   private trigger: Socket | undefined;
@@ -126,8 +124,8 @@ export class QmailSend {
     } catch (error) {
       throw new TemporaryError("unable to read controls", { cause: error });
     }
-    this.makeDirectories();
-    this.lock = this.takeLock();
+    makeQueueDirectories(home);
+    this.lock = takeSendMutex(home);
     const failpoint = new Failpoint(this.o.failpoint, this.o.kill);
     this.queue = await Queue.open({
       home,
@@ -137,13 +135,14 @@ export class QmailSend {
     });
     await this.queue.route(this.controls.tables);
     this.router = new Router(this.controls.tables);
-    this.aliasUid = this.findAlias();
+    this.aliasUid = aliasUid(home, this.o.uid);
     const { lastMessage } = await this.queue.read({ kind: "counts" });
     await this.accuse();
     this.build(failpoint, lastMessage);
-    await sweepSpills(this.path("mess"), this.queue, this.intake.receiving);
-    this.keepBallast();
-    await this.loadLanes();
+    await this.upkeep.begin();
+    const now = this.seconds();
+    await this.backlog.load(now + this.controls.queuelifetime);
+    this.notBefore = now + this.o.expireGraceSeconds;
     await this.bouncer.load();
     await this.todo.load();
     await this.listen();
@@ -165,37 +164,6 @@ export class QmailSend {
     const again = jobs.length > 0 ? await this.queue.crashed(jobs, this.seconds()) : [];
     for (const job of again) this.events.suspect(job, job.crashes, "qmail-send");
     this.out = new OutRecord(path);
-  }
-
-  private makeDirectories(): void {
-    try {
-      mkdirSync(this.path("mess"), { recursive: true, mode: 0o700 });
-      mkdirSync(this.path("lock"), { recursive: true, mode: 0o750 });
-    } catch (error) {
-      throw new TemporaryError("unable to switch to queue directory", { cause: error });
-    }
-  }
-
-  private takeLock(): { close(): void } {
-    let lock: { close(): void } | undefined;
-    try {
-      lock = lockExclusively(this.path("lock", "sendmutex"));
-    } catch (error) {
-      throw new TemporaryError("unable to open mutex", { cause: error });
-    }
-    if (!lock) throw new TemporaryError("qmail-send is already running");
-    return lock;
-  }
-
-  /** Owner of the alias directory, when it is somebody else's: the uid qmail calls `alias`. */
-  private findAlias(): number | undefined {
-    try {
-      const { uid } = statSync(join(this.o.home, "alias"));
-      return uid === this.o.uid ? undefined : uid;
-    } catch (error) {
-      if (isErrno(error, "ENOENT")) return undefined;
-      throw error;
-    }
   }
 
   private phrase(uid: number): string {
@@ -222,11 +190,26 @@ export class QmailSend {
       router: () => (this.stopping || this.log.full ? undefined : this.router),
       refusing: () => (this.log.full || this.stopping ? LOG_STALLED : undefined),
     });
+    this.upkeep = new Upkeep({
+      home,
+      queue,
+      events,
+      receiving: this.intake.receiving,
+      // A delivery is settled at the latest when its message expires.
+      oldestKey: () => this.seconds() - this.controls.queuelifetime - 86_400,
+    });
     this.window = new Window({
       store: queue,
       now: this.seconds,
       lifetime: this.lifetime,
       limits: this.controls.concurrency,
+      wake: () => this.dispatch.wake(),
+    });
+    this.backlog = new Backlog({
+      queue,
+      window: this.window,
+      events,
+      now: this.seconds,
       wake: () => this.dispatch.wake(),
     });
     this.dispatch = new Dispatch({
@@ -240,7 +223,7 @@ export class QmailSend {
       lifetime: this.lifetime,
       now: this.seconds,
       logStalled: () => this.log.full,
-      markTrouble: () => dropBallast(this.path("ballast")),
+      markTrouble: () => this.upkeep.makeRoom(),
       ended: (end) => this.ended(end),
       unroute: (address) => this.router.unroute(address),
     });
@@ -269,24 +252,6 @@ export class QmailSend {
       forgetKey: (key, uid) => queue.forgetKey(key, uid),
       removed: (name, uid, why) => events.badDrop(name, uid, why),
     });
-  }
-
-  /** What the last run left: every lane with its earliest time. */
-  private async loadLanes(): Promise<void> {
-    const now = this.seconds();
-    const latest = now + this.controls.queuelifetime;
-    for (let after: { site: string; class: 0 | 1 | 2 } | null = null; ; ) {
-      const page: readonly { site: string; class: 0 | 1 | 2; nextAt: number }[] =
-        await this.queue.read({ kind: "lanes", after, limit: 1000 });
-      for (const lane of page) {
-        // Only a clock that was wrong puts a job that far ahead.
-        if (lane.nextAt > latest) void this.makeDue(lane);
-        else this.window.addLane(lane, lane.nextAt);
-      }
-      if (page.length < 1000) break;
-      after = page.at(-1) ?? null;
-    }
-    this.notBefore = now + this.o.expireGraceSeconds;
   }
 
   private async listen(): Promise<void> {
@@ -328,7 +293,7 @@ export class QmailSend {
     this.timers = [
       setInterval(() => this.tick(), TICK_MS),
       setInterval(() => void this.scanDrop(), SCAN_MS),
-      setInterval(() => void this.sweep(), SWEEP_MS),
+      setInterval(() => void this.upkeep.sweep(), SWEEP_MS),
     ];
   }
 
@@ -341,32 +306,7 @@ export class QmailSend {
     this.dispatch.tick();
     this.window.tick();
     this.resume();
-    void this.checkpoint();
-  }
-
-  private async checkpoint(): Promise<void> {
-    try {
-      const { walPages } = await this.queue.read({ kind: "checkpoint", truncate: false });
-      if (walPages > LARGE_WAL) await this.queue.read({ kind: "checkpoint", truncate: true });
-    } catch {
-      // Somebody reads an old page; the next tick tries again.
-    }
-  }
-
-  private keepBallast(): void {
-    const { bavail, bsize } = statfsSync(this.path());
-    keepBallast(this.path("ballast"), bavail * bsize);
-  }
-
-  private async sweep(): Promise<void> {
-    try {
-      this.keepBallast();
-      await sweepSpills(this.path("mess"), this.queue, this.intake.receiving);
-      // A delivery is settled at the latest when its message expires.
-      await this.queue.sweepKeys(this.seconds() - this.controls.queuelifetime - 86_400);
-    } catch (error) {
-      this.events.warning(`trouble sweeping the queue: ${errorText(error)}`);
-    }
+    void this.upkeep.checkpoint();
   }
 
   private async scanDrop(): Promise<void> {
@@ -434,25 +374,9 @@ export class QmailSend {
     }
   }
 
-  /** ALRM: everything that waits is due now, in slices the writer can take between other work. */
-  async flush(): Promise<void> {
-    this.window.unblock();
-    for (const lane of [...this.window.laneNames()]) await this.makeDue(lane);
-    this.dispatch.wake();
-  }
-
-  private async makeDue(lane: { site: string; class: 0 | 1 | 2 }): Promise<void> {
-    const name = { site: lane.site, class: lane.class };
-    const now = this.seconds();
-    try {
-      for (let changed = FLUSH_SLICE; changed === FLUSH_SLICE; ) {
-        changed = await this.queue.makeDue(name, now, FLUSH_SLICE);
-        if (changed > 0) this.window.addLane(name, now);
-        this.dispatch.wake();
-      }
-    } catch (error) {
-      this.events.warning(`trouble making deliveries due: ${errorText(error)}`);
-    }
+  /** ALRM: everything that waits is due now. */
+  flush(): Promise<void> {
+    return this.backlog.flush();
   }
 
   /** TERM: exit code 0 follows. */

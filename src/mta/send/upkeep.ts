@@ -1,0 +1,70 @@
+/** Housekeeping of the queue while it runs: checkpoints, ballast, spills and keys nobody needs. */
+import { statfsSync } from "node:fs";
+import { join } from "node:path";
+import { errorText } from "../../lib/errors.ts";
+import { dropBallast, keepBallast } from "../queue/ballast.ts";
+import type { Queue } from "../queue/queue.ts";
+import { sweepSpills } from "../queue/sweep.ts";
+import type { Events } from "./events.ts";
+
+/** WAL pages (4 KiB) from which a checkpoint tries to truncate the file. */
+const LARGE_WAL = 16_384;
+
+export interface UpkeepOptions {
+  readonly home: string;
+  readonly queue: Queue;
+  readonly events: Events;
+  /** Ids whose spills must not be swept. */
+  readonly receiving: ReadonlySet<number>;
+  /** Seconds; submission keys older than this belong to deliveries that are settled. */
+  oldestKey(): number;
+}
+
+export class Upkeep {
+  private readonly o: UpkeepOptions;
+
+  constructor(options: UpkeepOptions) {
+    this.o = options;
+  }
+
+  private path(name: string): string {
+    return join(this.o.home, "queue", name);
+  }
+
+  /** Before serving: what a crash left. */
+  async begin(): Promise<void> {
+    await sweepSpills(this.path("mess"), this.o.queue, this.o.receiving);
+    this.keepBallast();
+  }
+
+  /** Once a second or so. */
+  async checkpoint(): Promise<void> {
+    const { queue } = this.o;
+    try {
+      const { walPages } = await queue.read({ kind: "checkpoint", truncate: false });
+      if (walPages > LARGE_WAL) await queue.read({ kind: "checkpoint", truncate: true });
+    } catch {
+      // Somebody reads an old page; the next tick tries again.
+    }
+  }
+
+  /** A mark did not fit on the disk. */
+  makeRoom(): void {
+    dropBallast(this.path("ballast"));
+  }
+
+  private keepBallast(): void {
+    const { bavail, bsize } = statfsSync(join(this.o.home, "queue"));
+    keepBallast(this.path("ballast"), bavail * bsize);
+  }
+
+  /** Once an hour or so. */
+  async sweep(): Promise<void> {
+    try {
+      await this.begin();
+      await this.o.queue.sweepKeys(this.o.oldestKey());
+    } catch (error) {
+      this.o.events.warning(`trouble sweeping the queue: ${errorText(error)}`);
+    }
+  }
+}
