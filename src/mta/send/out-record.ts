@@ -1,8 +1,7 @@
 /**
  * Which jobs are being delivered (`queue/lock/running`): what was out when the process died may be what
- * killed it. Written without fsync, since a machine that goes down proves nothing against a mail. A start
- * is written before the delivery leaves, ends together at the end of a turn. Only a hint: trouble with the file
- * is nobody's trouble.
+ * killed it. Written without fsync, since a machine that goes down proves nothing against a mail, once a
+ * turn, before what was started in it leaves. Only a hint: trouble with the file is nobody's trouble.
  */
 import { closeSync, ftruncateSync, openSync, readFileSync, writeSync } from "node:fs";
 
@@ -28,7 +27,8 @@ export function jobsThatWereOut(path: string): number[] {
 export class OutRecord {
   private readonly fd: number | undefined;
   private readonly out = new Map<number, number>();
-  private ends = "";
+  /** Starts and ends of this turn. */
+  private turn = "";
   private size = 0;
 
   /** Begins with nothing out; what the file said is gone. */
@@ -41,8 +41,10 @@ export class OutRecord {
   }
 
   started(jobs: readonly number[]): void {
-    for (const id of jobs) this.out.set(id, (this.out.get(id) ?? 0) + 1);
-    this.append(jobs.map((id) => `+${id}`).join(" "));
+    for (const id of jobs) {
+      this.out.set(id, (this.out.get(id) ?? 0) + 1);
+      this.turn += `+${id} `;
+    }
   }
 
   ended(jobs: readonly number[]): void {
@@ -50,17 +52,17 @@ export class OutRecord {
       const count = (this.out.get(id) ?? 0) - 1;
       if (count > 0) this.out.set(id, count);
       else this.out.delete(id);
-      this.ends += `-${id} `;
+      this.turn += `-${id} `;
     }
   }
 
   /** At the end of a turn. */
   flush(): void {
-    if (this.ends === "") return;
-    const { ends } = this;
-    this.ends = "";
+    if (this.turn === "") return;
+    const { turn } = this;
+    this.turn = "";
     if (this.size < LONG) {
-      this.append(ends);
+      this.append(turn);
       return;
     }
     this.truncate();
