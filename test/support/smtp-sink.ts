@@ -32,6 +32,8 @@ export interface SinkOptions {
   /** First say: a reply without CRLF, "close", or undefined for the usual. */
   readonly answer?: (verb: string, argument: string, connection: number) => string | undefined;
   readonly tls?: SecureContext;
+  /** Connection, from 0, that is closed instead of the TLS handshake. */
+  readonly breaksTls?: number;
   /** Put behind the reply to STARTTLS, in clear. */
   readonly injected?: string;
 }
@@ -390,6 +392,10 @@ class Session {
     }
     this.socket.write(`220 2.0.0 go ahead\r\n${injected ?? ""}`);
     this.socket.removeAllListeners("data");
+    if (this.id === this.sink.options.breaksTls) {
+      this.socket.end();
+      return;
+    }
     const secure = new TLSSocket(this.socket, { isServer: true, secureContext: tls });
     secure.on("secure", () => {
       this.sink.secured++;

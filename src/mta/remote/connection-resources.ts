@@ -11,6 +11,8 @@ export const WRITE_BYTES = 32768;
 /** Unused write buffers kept. A connection holds one only while it has something to say. */
 const SPARE = 32;
 const MOST_SESSIONS = 1000;
+/** A session holds the certificate of the server, as long as that one likes. */
+const LONGEST_SESSION = 16_384;
 
 export class ConnectionResources {
   readonly deadlines = new Deadlines();
@@ -43,9 +45,14 @@ export class ConnectionResources {
 
   keepSession(server: string, session: Buffer): void {
     this.sessions.delete(server);
+    if (session.length > LONGEST_SESSION) return;
     this.sessions.set(server, session);
     if (this.sessions.size <= MOST_SESSIONS) return;
     const [oldest] = this.sessions.keys();
     if (oldest !== undefined) this.sessions.delete(oldest);
+  }
+
+  dropSession(server: string): void {
+    this.sessions.delete(server);
   }
 }

@@ -244,8 +244,8 @@ export class Pool implements ConnectionOwner, Timed {
     if (refusal.timedOut) {
       if (timeouts.table.timedOut(target.address, Math.floor(now() / 1000))) timeouts.save();
     }
-    if (refusal.tls && !this.clearOnly.has(target.address)) {
-      this.clearOnly.add(target.address);
+    if (refusal.again) {
+      if (refusal.again === "clear") this.clearOnly.add(target.address);
       attempt.targets.unshift(target);
     } else {
       this.failed.set(target.address, now());

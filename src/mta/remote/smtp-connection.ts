@@ -34,8 +34,8 @@ export interface Refusal {
   readonly outcome: Outcome | undefined;
   readonly tryNext: boolean;
   readonly timedOut: boolean;
-  /** TLS failed: worth another try without. */
-  readonly tls: boolean;
+  /** TLS failed: worth another try at the same server, with a new session or in the clear. */
+  readonly again: "tls" | "clear" | undefined;
 }
 
 export interface ConnectionOwner {
@@ -189,7 +189,12 @@ export class SmtpConnection implements Timed {
   }
 
   /** No session. `outcome` when the peer said why, else the connection died or never was. */
-  private refuse(timedOut: boolean, outcome?: Outcome, tryNext = true, tls = false): void {
+  private refuse(
+    timedOut: boolean,
+    outcome?: Outcome,
+    tryNext = true,
+    again?: Refusal["again"],
+  ): void {
     if (this.phase === "closed") return;
     const silent = this.phase === "connecting" ? undefined : outcomes.died(this.target.address);
     this.phase = "closed";
@@ -197,7 +202,7 @@ export class SmtpConnection implements Timed {
     this.reader.stop();
     if (outcome) this.socket.end("QUIT\r\n");
     this.socket.destroySoon();
-    this.owner.refused(this, { outcome: outcome ?? silent, tryNext, timedOut, tls });
+    this.owner.refused(this, { outcome: outcome ?? silent, tryNext, timedOut, again });
   }
 
   /** The session is over. `untaken`: the peer said it takes nothing of what is in flight. */
@@ -254,12 +259,15 @@ export class SmtpConnection implements Timed {
     secure.on("session", (fresh: Buffer) => resources.keepSession(server, fresh));
     secure.on("data", (chunk: Buffer) => this.received(chunk));
     let shaken = false;
-    secure.on("error", () => {
-      if (!shaken) this.refuse(false, undefined, true, true);
-    });
-    secure.once("close", () => {
-      if (!shaken) this.refuse(false, undefined, true, true);
-    });
+    const failed = (again: Refusal["again"]): void => {
+      if (shaken) return;
+      // Who stumbles over an old session is neither spoken to in the clear nor offered it for ever.
+      if (session) resources.dropSession(server);
+      this.refuse(false, undefined, true, session ? "tls" : again);
+    };
+    secure.once("end", () => failed(undefined));
+    secure.on("error", () => failed("clear"));
+    secure.once("close", () => failed("clear"));
     secure.once("secureConnect", () => {
       shaken = true;
       this.deadline = this.in(this.settings.replySeconds);

@@ -236,6 +236,18 @@ describe("STARTTLS", () => {
     expect(sink.messages[29]?.text).toBe(large);
   });
 
+  it("is done anew, not left out, when the server fails at an earlier session", async () => {
+    const sink = await kit.sink({
+      extensions: [...usualExtensions, "STARTTLS"],
+      tls: createSecureContext(certificate()),
+      closeAfter: { messages: 1, quiet: true },
+      breaksTls: 1,
+    });
+    const engine = kit.start(sink.port);
+    for (const to of [["a@h"], ["b@h"]]) expect(letters(await deliver(engine, { to }))).toBe("K");
+    expect([sink.connections, sink.secured, sink.resumed]).toEqual([3, 2, 0]);
+  });
+
   it("is done without when the server has it not after all, or fails at it", async () => {
     const later = await kit.sink({ extensions: [...usualExtensions, "STARTTLS"] });
     expect(letters(await deliver(kit.start(later.port), { to: ["a@h"] }))).toBe("K");
