@@ -109,7 +109,9 @@ class ListDirectory implements List {
       throw new TemporaryError(`Unable to switch to ${this.dir}: ${why}. (#4.3.5)`);
     }
     this.store = new ListDatabaseFile(this.dir, host.uid, host.process === undefined);
-    this.key = this.own("key") ?? missing(this.path("key"));
+    const key = this.own("key");
+    // Anybody could make the cookies of a list with an empty key.
+    this.key = key && key.length > 0 ? key : missing(this.path("key"));
     this.host = this.ownLine("outhost") ?? missing(this.path("outhost"));
     this.local = this.ownLine("outlocal") ?? missing(this.path("outlocal"));
     this.address = `${this.local}@${this.host}`;

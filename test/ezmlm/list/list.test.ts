@@ -50,6 +50,15 @@ describe("openList()", () => {
   );
 });
 
+it("refuses an empty key: anybody could make its cookies", async () => {
+  const test = await makeList();
+  test.write("key", "");
+  await expect(open(test)).rejects.toMatchObject({
+    exitCode: 100,
+    message: expect.stringContaining("/key is missing or empty"),
+  });
+});
+
 describe("openList() with trouble that goes away", () => {
   it("says which directory there is not", async () => {
     const test = await makeList();
