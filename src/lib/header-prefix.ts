@@ -55,13 +55,13 @@ function percentEncoded(text: string): string {
 
 // biome-ignore lint/suspicious/noControlCharactersInRegex: SOH is the mark
 const marks = /\x01(?:r|c(?:[0-9a-f]{2}){1,32})\x01/g;
-/** Whole fields, folded at will; a name that starts with a letter or digit needs no dot-stuffing. */
+/** Whole fields, folded at will. A field starts with a letter or digit, never a mark: no line needs dot-stuffing. */
 const fields = /^(?:[A-Za-z0-9][!-9;-~]*:[ \t][ -~\t]*\n(?:[ \t]+[!-~][ -~\t]*\n)*)+$/;
 
 /** Whether `text` is a template, or empty. */
 export function isPrefixTemplate(text: string): boolean {
   if (text === "") return true;
-  return text.length <= PREFIX_LIMIT && fields.test(text.replace(marks, "x"));
+  return text.length <= PREFIX_LIMIT && fields.test(text.replace(marks, "!"));
 }
 
 export class HeaderPrefix {

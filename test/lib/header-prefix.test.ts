@@ -68,6 +68,7 @@ test.each([
   ["a bare CR", "X: y\r\nZ: a\n"],
   ["NUL", "X: \0\n"],
   ["a name that needs dot-stuffing", ".X: y\n"],
+  ["a name that may come to need it", `${recipientMark}: y\n`],
   ["a fold of blanks", "X: y\n \n"],
   ["an unknown mark", "X: \x01z\x01\n"],
   ["half a mark", "X: \x01r\n"],
