@@ -299,11 +299,14 @@ export class Window {
    * reading runs. `wake` is called when something was loaded.
    */
   async page(): Promise<void> {
-    if (!this.wantsPage) return;
     const now = this.options.now();
-    const due = [...this.allRooms()]
-      .flatMap((room) => [...room.take(PAGE_LANES)])
-      .filter((lane) => this.mayPage(lane, now));
+    let due: Lane[] = [];
+    // Those that were blocked since they asked must not keep the turn of the others behind them.
+    while (due.length === 0 && this.wantsPage) {
+      due = [...this.allRooms()]
+        .flatMap((room) => [...room.take(PAGE_LANES)])
+        .filter((lane) => this.mayPage(lane, now));
+    }
     if (due.length === 0) return;
     this.paging = true;
     for (const lane of due) lane.beginPage();

@@ -54,7 +54,23 @@ class Model {
     });
   }
 
-  add(site: string, cls: MessageClass = 1, born = this.now): number {
+  /** A job comes in. */
+  add(site: string, cls: MessageClass = 1, born = this.now): void {
+    const { row, message } = this.make(site, cls, born);
+    this.window.addNew([row], message);
+  }
+
+  /** A job of an earlier run is found on disk. */
+  store(site: string): void {
+    this.make(site, 1, this.now);
+    this.window.addLane({ site, class: 1 }, this.now);
+  }
+
+  private make(
+    site: string,
+    cls: MessageClass,
+    born: number,
+  ): { row: JobRow; message: MessageRow } {
     const id = ++this.id;
     const message: MessageRow = {
       id,
@@ -80,9 +96,9 @@ class Model {
       ordinals: null,
       packed: packRecipients(["a@b"], ["a@b"]),
     };
-    this.jobs.set(id, { row, message });
-    this.window.addNew([row], message);
-    return id;
+    const made = { row, message };
+    this.jobs.set(id, made);
+    return made;
   }
 
   /** Starts what may start; the sites, in order. */
@@ -201,6 +217,20 @@ test("a confirmation goes out while a big post has the slots and unknown sites h
   const first = model.start().find((site) => site === "Rbig.test");
   expect(first).toBe("Rbig.test");
   expect(model.running.some(({ job }) => job.row.class === 0 && job.row.site === first)).toBe(true);
+});
+
+test("many sites that died while they asked for memory do not keep the next one waiting", async () => {
+  const model = new Model(200);
+  for (let site = 0; site < 100; site++) model.add(`Rdead${site}.test`);
+  expect(model.start()).toHaveLength(100);
+  // More of each waits on disk: so they ask; then all die.
+  for (let site = 0; site < 100; site++) {
+    model.window.addLane({ site: `Rdead${site}.test`, class: 1 }, model.now);
+  }
+  model.endAll(() => true, "failed", true);
+  model.store("Rnew.test");
+  await model.window.page();
+  expect(model.start()).toEqual(["Rnew.test"]);
 });
 
 test("dead sites with very many messages keep no other mail out of memory", async () => {
