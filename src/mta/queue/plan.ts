@@ -1,7 +1,7 @@
 /**
  * How recipients become jobs: by site, in order, up to a slot's worth each. Pure; the writer thread
- * does it slice by slice for a message in todo, intake for a message that is small enough to become
- * active in the transaction that accepts it.
+ * does it slice by slice for a message in todo, intake for the first recipients of each, which become
+ * jobs in the transaction that accepts it.
  */
 import type { Router } from "../send/route.ts";
 import { packRecipients } from "./packed.ts";

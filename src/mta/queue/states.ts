@@ -3,7 +3,7 @@
  *
  * | state     | what is true                                             | arrow out                              | a crash on the arrow leaves |
  * |-----------|----------------------------------------------------------|----------------------------------------|-----------------------------|
- * | receiving | frames arrive; large bodies in a spill nobody refers to  | accept() -> todo                       | nothing: the spill is swept |
+ * | receiving | frames arrive; large bodies in a spill nobody refers to  | accept() -> todo, or active with its only slice | nothing: the spill is swept |
  * | todo      | body and envelope committed, the sender was told yes     | expand(), 1,000 recipients per slice, each deliverable at once; the last one -> active | expansion goes on at the cursor |
  * | active    | jobs with their next attempt, recipients settled or not  | mark(), batch after batch; the last one -> bouncing or gone | what was out may be delivered again: the only source of duplicates |
  * | bouncing  | all settled, failures noted                              | finish() with the bounce, in one transaction -> gone | bouncing again |
@@ -40,7 +40,7 @@ export const SLICE = 1000;
 export const BULK_RECIPIENTS = 200;
 
 /**
- * receiving -> todo, or -> active when `slice` holds all of the recipients. A known key is answered
+ * receiving -> todo with the jobs of `slice`, or -> active when those are all. A known key is answered
  * with the message it first stood for.
  */
 export function accept(
