@@ -10,6 +10,8 @@ import type { Expansion, NewMessage } from "../queue/work.ts";
 /** Expansions asked for and not answered. */
 const AT_ONCE = 32;
 const IDS_IN_MEMORY = 50_000;
+/** Read from the database at once. */
+const PAGE = 10_000;
 const RETRY_MS = 10_000;
 /** Above this intake waits a little. */
 const LONG = 2000;
@@ -33,8 +35,8 @@ export class Todo {
   private entries: Entry[] = [];
   private head = 0;
   private running = 0;
-  /** Messages beyond the memory limit wait in the database after this id. */
-  private overflowAfter: number | undefined;
+  /** There may be messages in the database that are not in memory. */
+  private overflow = false;
   private waiters: (() => void)[] = [];
   private stopped = false;
 
@@ -48,21 +50,24 @@ export class Todo {
 
   /** All of the database, oldest first. */
   async load(): Promise<void> {
-    await this.refill(0);
+    await this.refill();
     this.run();
   }
 
-  private async refill(after: number): Promise<void> {
-    this.overflowAfter = undefined;
-    const ids = await this.o.queue.read({ kind: "state", state: 1, after, limit: 10_000 });
+  /**
+   * From the beginning each time: a message that took long to come in has a lower id than those that were
+   * accepted before it. What is being expanded may come twice, which ends where the other is done.
+   */
+  private async refill(): Promise<void> {
+    this.overflow = false;
+    const ids = await this.o.queue.read({ kind: "state", state: 1, after: 0, limit: PAGE });
     for (const id of ids) this.entries.push({ id, weight: 50 });
-    if (ids.length === 10_000) this.overflowAfter = ids.at(-1);
+    if (ids.length === PAGE) this.overflow = true;
   }
 
   add(message: NewMessage): void {
-    if (this.overflowAfter !== undefined) return;
-    if (this.length >= IDS_IN_MEMORY) {
-      this.overflowAfter = this.entries.at(-1)?.id ?? 0;
+    if (this.overflow || this.length >= IDS_IN_MEMORY) {
+      this.overflow = true;
       return;
     }
     const recipients = Math.min(SLICE, message.envelopeBytes / 20);
@@ -97,11 +102,11 @@ export class Todo {
       }, RETRY_MS).unref();
     }
     this.running--;
-    if (this.length === 0 && this.overflowAfter !== undefined) {
+    if (this.length === 0 && this.overflow) {
       try {
-        await this.refill(this.overflowAfter);
+        await this.refill();
       } catch {
-        this.overflowAfter = 0;
+        this.overflow = true;
       }
     }
     this.run();
