@@ -1,17 +1,16 @@
 /**
- * Deliveries: starts what the window offers while slots are free, follows each to its report, and
- * hands the results to the queue in batches. A slot is one `remote` or `local` message to a peer.
- * At-least-once: what was out when a peer or we went away is tried again. Nothing starts while a
- * mark cannot be committed, the log is stalled, or the peer does not take more.
+ * Starts what the window offers while slots are free; following.ts sees each delivery to its end,
+ * marks.ts hands the results to the queue. A slot is one `remote` or `local` message to a peer.
+ * Nothing starts while a mark cannot be committed, the log is stalled, or the peer does not take more.
  */
 import { HeaderPrefix } from "../../lib/header-prefix.ts";
-import { type Report, SMALL_BODY, type Verdict } from "../channel/protocol.ts";
+import { type Report, SMALL_BODY } from "../channel/protocol.ts";
 import type { Failpoint } from "../queue/failpoint.ts";
 import type { QueueStore } from "../queue/queue.ts";
 import type { MessageEnd, MessageRow } from "../queue/work.ts";
 import type { Bodies } from "./bodies.ts";
-import { paragraph } from "./bounce.ts";
 import type { Events } from "./events.ts";
+import { Following } from "./following.ts";
 import type { Job } from "./job.ts";
 import type { Lane } from "./lane.ts";
 import { Marks } from "./marks.ts";
@@ -19,15 +18,12 @@ import type { OutRecord } from "./out-record.ts";
 import {
   type ChannelName,
   CONVICTED,
-  crashBackoff,
   isDying,
   type Lifetime,
   nextTry,
   SUSPECT,
-  siteBlockSeconds,
 } from "./schedule.ts";
-import type { Site } from "./site.ts";
-import { type Peer, Slot, Slots } from "./slot.ts";
+import type { Peer, Slot, Slots } from "./slot.ts";
 import type { Window } from "./window.ts";
 
 /** Most recipients on one remote slot. */
@@ -37,9 +33,6 @@ const PEER_BACKLOG = 4 << 20;
 /** Seconds until it is looked again whether a suspect may go. */
 const SUSPECT_WAIT = 10;
 const CRASHES = "Each attempt to deliver this message stopped the mail system. (#5.3.0)\n";
-/** A slot not heard of for so long may go on so for many minutes. */
-const SILENT_SECONDS = 15;
-const TOO_LONG = "I'm not going to try again; this message has been in the queue too long.\n";
 const bodyTypes = ["7bit", "8bit", "binary"] as const;
 
 export interface DispatchOptions {
@@ -71,18 +64,15 @@ function prefixFor(message: MessageRow, recipient: string): string {
 
 export class Dispatch {
   private readonly o: DispatchOptions;
-  private readonly channels: Record<ChannelName, Slots>;
-  private deliveries = 0;
-  private scheduled = false;
-  private statusDue = false;
+  private readonly following: Following;
+  private readonly channels: Following["channels"];
   private readonly marks: Marks;
+  private scheduled = false;
   private stopping = false;
   private idle: (() => void) | undefined;
 
   constructor(options: DispatchOptions) {
     this.o = options;
-    const { local, remote } = options.concurrency;
-    this.channels = { local: new Slots("local", local), remote: new Slots("remote", remote) };
     options.window.idleMessage = (id) => this.forget(id);
     this.marks = new Marks({
       queue: options.queue,
@@ -94,6 +84,8 @@ export class Dispatch {
       },
       wake: () => this.wake(),
     });
+    this.following = new Following({ ...options, marks: this.marks });
+    this.channels = this.following.channels;
   }
 
   // ---- peers --------------------------------------------------------------------------------
@@ -114,32 +106,9 @@ export class Dispatch {
     channel.peer = undefined;
     channel.bodies.clear();
     const lost = `qmail-${name === "local" ? "lspawn" : "rspawn"}`;
-    if (!this.stopping) this.accuse(channel, lost);
-    this.putBack(channel, `${lost} went away. (#4.3.0)\n`);
+    if (!this.stopping) this.following.accuse(channel, lost);
+    this.following.putBack(channel, `${lost} went away. (#4.3.0)\n`);
     this.wake();
-  }
-
-  /** What was out when a process died may have been the reason. */
-  private accuse(channel: Slots, lost: string): void {
-    for (const job of new Set(channel.slots.flatMap((slot) => slot.jobs))) {
-      job.crashes++;
-      if (job.crashes >= SUSPECT) this.o.events.suspect(job.row, job.crashes, lost);
-    }
-  }
-
-  private putBack(channel: Slots, why: string): void {
-    for (const slot of channel.slots.slice()) this.putBackSlot(channel, slot, why, this.o.now());
-  }
-
-  private putBackSlot(channel: Slots, slot: Slot, why: string, retryAt?: number): void {
-    slot.connected = undefined;
-    slot.jobs.forEach((job, at) => {
-      if (slot.ended[at]) return;
-      job.clean = false;
-      if (retryAt !== undefined) job.retryAt = retryAt + crashBackoff(job.crashes);
-      job.dying = false;
-      this.report(channel, { delivery: slot.first + at, verdict: "Z", text: why }, undefined);
-    });
   }
 
   private forget(message: number): void {
@@ -163,7 +132,7 @@ export class Dispatch {
   private turn(): void {
     this.start(this.channels.local);
     this.start(this.channels.remote);
-    if (this.statusDue) this.status();
+    if (this.following.changed) this.status();
     if (this.o.window.wantsPage) void this.o.window.page();
     this.marks.commit();
     this.o.out.flush();
@@ -171,7 +140,7 @@ export class Dispatch {
   }
 
   status(): void {
-    this.statusDue = false;
+    this.following.changed = false;
     const { local, remote } = this.channels;
     this.o.events.status(
       `${local.slots.length}/${local.limit}`,
@@ -236,10 +205,10 @@ export class Dispatch {
         break;
       job = lane.shift(head.message.id);
     }
-    const slot = this.open(channel, lane.place, jobs, indexes);
+    const slot = this.following.open(channel, lane.place, jobs, indexes);
     if (this.convicted(channel, slot)) return;
     const { message } = head;
-    this.logStart(slot);
+    this.following.logStart(slot);
     this.withBody(channel, slot, message, () => {
       channel.peer?.send({
         type: "remote",
@@ -273,9 +242,9 @@ export class Dispatch {
     const index = job.todo[job.next++] as number;
     job.running++;
     if (job.next >= job.todo.length) lane.shift();
-    const slot = this.open(channel, lane.place, [job], [index]);
+    const slot = this.following.open(channel, lane.place, [job], [index]);
     if (this.convicted(channel, slot)) return;
-    this.logStart(slot);
+    this.following.logStart(slot);
     const { message } = job;
     channel.peer?.send({
       type: "local",
@@ -309,29 +278,16 @@ export class Dispatch {
   private convicted(channel: Slots, slot: Slot): boolean {
     const [job] = slot.jobs;
     if (!job?.dying || job.row.crashes < CONVICTED) return false;
-    this.logStart(slot);
+    this.following.logStart(slot);
     slot.connected = undefined;
     slot.jobs.forEach((_, at) => {
-      this.report(channel, { delivery: slot.first + at, verdict: "D", text: CRASHES }, undefined);
+      this.following.report(
+        channel,
+        { delivery: slot.first + at, verdict: "D", text: CRASHES },
+        undefined,
+      );
     });
     return true;
-  }
-
-  private open(channel: Slots, site: Site, jobs: Job[], indexes: number[]): Slot {
-    const slot = new Slot(channel.name, site, this.deliveries + 1, jobs, indexes, this.o.now());
-    this.deliveries += jobs.length;
-    this.o.out.started(slot.ids);
-    channel.slots.push(slot);
-    this.statusDue = true;
-    this.o.window.slotStarted(site);
-    return slot;
-  }
-
-  private logStart(slot: Slot): void {
-    slot.jobs.forEach((job, at) => {
-      const recipient = job.routed[slot.indexes[at] as number] as string;
-      this.o.events.starting(slot.first + at, job.message.id, slot.channel, recipient);
-    });
   }
 
   /** A small body goes ahead of the first slot of its message; a large one is fetched by token. */
@@ -356,97 +312,30 @@ export class Dispatch {
     }
     const failed = (): void => {
       if (channel.peer !== peer) return;
-      this.putBackSlot(channel, slot, "Unable to read message. (#4.3.0)\n");
+      this.following.putBackSlot(channel, slot, "Unable to read message. (#4.3.0)\n");
       this.wake();
     };
     this.o.bodies.whole(message.id).then((bytes) => (bytes ? push(bytes) : failed()), failed);
   }
 
-  // ---- reports ------------------------------------------------------------------------------
+  /** Once a second or so. */
+  tick(): void {
+    this.following.tick();
+  }
 
   /** From a peer; a peer that is not (or no longer) attached is not believed. */
   reports(name: ChannelName, peer: Peer, reports: readonly Report[]): void {
     const channel = this.channels[name];
     if (channel.peer !== peer) return;
     const now = this.o.now();
-    for (const report of reports) this.report(channel, report, now);
+    for (const report of reports) this.following.report(channel, report, now);
     this.wake();
-  }
-
-  /** Once a second or so: slots that are not heard of. */
-  tick(): void {
-    const silentSince = this.o.now() - SILENT_SECONDS;
-    for (const { slots } of [this.channels.local, this.channels.remote]) {
-      for (const slot of slots) {
-        if (slot.silent || slot.heardAt > silentSince) continue;
-        slot.silent = true;
-        this.o.window.silent(slot.site);
-      }
-    }
-  }
-
-  /** What an answer at all, and when it came, says about the site. */
-  private heard(slot: Slot, { verdict, text }: Report, now: number): void {
-    const answered = slot.channel === "local" || verdict !== "Z" || !/\(#4\.4\.\d/.test(text);
-    if (answered) slot.connected = true;
-    if (answered && !slot.silent) this.o.window.answered(slot.site);
-    slot.heardAt = now;
-    slot.silent = false;
-  }
-
-  /** `now`: undefined when it is not the peer who reports. */
-  private report(channel: Slots, report: Report, now: number | undefined): void {
-    const slot = channel.find(report.delivery);
-    const at = slot ? report.delivery - slot.first : 0;
-    if (!slot || slot.ended[at]) {
-      this.o.events.warning("internal error: delivery report out of range");
-      return;
-    }
-    slot.ended[at] = 1;
-    slot.left--;
-    const job = slot.jobs[at] as Job;
-    this.settle(channel.name, job, slot.indexes[at] as number, report);
-    if (now !== undefined) this.heard(slot, report, now);
-    job.running--;
-    if (job.passOver) this.marks.passOver(job);
-    else if (job.dirty) this.marks.soon(job);
-    if (slot.left > 0) return;
-    channel.remove(slot);
-    this.o.out.ended(slot.ids);
-    this.statusDue = true;
-    this.o.window.slotEnded(slot.site, slot.connected, siteBlockSeconds);
-  }
-
-  private settle(name: ChannelName, job: Job, index: number, report: Report): void {
-    const { events } = this.o;
-    let verdict: Verdict = report.verdict;
-    let { text } = report;
-    if (verdict === "Z" && job.dying) {
-      verdict = "D";
-      if (text !== "" && !text.endsWith("\n")) text += "\n";
-      text += TOO_LONG;
-    }
-    if (verdict === "Z") {
-      events.deferral(report.delivery, text);
-      return;
-    }
-    if (verdict === "K") {
-      events.success(report.delivery, text);
-    } else {
-      events.failure(report.delivery, text);
-      const address = this.o.unroute(job.routed[index] as string);
-      job.fail(paragraph(address, text));
-    }
-    job.settle(index);
-    if (name === "local") job.forgetKeys(job.deliveryKey(index));
   }
 
   // ---- stopping -----------------------------------------------------------------------------
 
   private get quiet(): boolean {
-    const { local, remote } = this.channels;
-    const running = local.slots.length + remote.slots.length;
-    return running === 0 && this.marks.quiet;
+    return this.following.quiet && this.marks.quiet;
   }
 
   /** Nothing new starts; resolves when all that ran is settled or, after `graceMs`, put back. */
@@ -457,8 +346,8 @@ export class Dispatch {
       this.idle = resolve;
     });
     const timer = setTimeout(() => {
-      this.putBack(this.channels.local, "qmail-send is stopping. (#4.3.0)\n");
-      this.putBack(this.channels.remote, "qmail-send is stopping. (#4.3.0)\n");
+      this.following.putBack(this.channels.local, "qmail-send is stopping. (#4.3.0)\n");
+      this.following.putBack(this.channels.remote, "qmail-send is stopping. (#4.3.0)\n");
       this.wake();
     }, graceMs);
     this.wake();
