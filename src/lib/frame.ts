@@ -167,6 +167,8 @@ export class FrameReader {
       take(new Frame(data[at + 4] as number, data.subarray(at + 5, at + 4 + size)));
       at += 4 + size;
     }
-    if (at < data.length) this.pending = at === 0 ? data : Buffer.from(data.subarray(at));
+    // The chunk is not ours: the next read may use its memory again.
+    if (at < data.length)
+      this.pending = at > 0 || data === chunk ? Buffer.from(data.subarray(at)) : data;
   }
 }

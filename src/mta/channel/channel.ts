@@ -17,7 +17,7 @@ export class Channel<In, Out> {
   private readonly socket: Duplex;
   private readonly write: (out: FrameWriter, message: Out) => void;
   private readonly out = new FrameWriter();
-  private readonly gatherMs: number;
+  private gatherMs: number;
   private scheduled = false;
   private flushedAt = 0;
   private ended = false;
@@ -59,6 +59,11 @@ export class Channel<In, Out> {
 
   get closed(): boolean {
     return this.ended;
+  }
+
+  /** From now on writes wait for company as the constructor says. */
+  gather(milliseconds: number): void {
+    this.gatherMs = milliseconds;
   }
 
   /** Bytes not yet taken by the kernel. */

@@ -4,7 +4,7 @@
  * has no verdict yet fails temporarily: perhaps it was queued, so the peer (or the re-run with the
  * same key) asks again. Connecting anew is the caller's matter.
  */
-import { connect, type Socket } from "node:net";
+import type { Socket } from "node:net";
 import { errorText, TemporaryError } from "../../lib/errors.ts";
 import type { QueueDoor, SubmissionOptions } from "../../lib/queue-door.ts";
 import { BodyPipe, type BodyReader, WholeBody } from "./body-pipe.ts";
@@ -12,6 +12,7 @@ import { Channel } from "./channel.ts";
 import { PROTOCOL_VERSION, SMALL_BODY } from "./protocol.ts";
 import { type QueueMessage, readQueue, writeQueue } from "./queue-messages.ts";
 import { QueueSubmission } from "./queue-submission.ts";
+import { connectQuietly } from "./quiet-socket.ts";
 
 /** Bytes not yet taken by the kernel at which every submission reports `full`. */
 const BACKLOG_LIMIT = 1 << 20;
@@ -63,7 +64,7 @@ export class QueueClient implements QueueDoor {
     this.path = path;
     this.capability = Buffer.from(capability);
     this.options = options;
-    this.socket = connect(path);
+    this.socket = connectQuietly(path);
     let welcome = (): void => {};
     let refuse = (_error: Error): void => {};
     this.welcomed = new Promise((resolve, reject) => {

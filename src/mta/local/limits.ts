@@ -3,6 +3,9 @@
 /** How often a worker says that its event loop turns. */
 export const HEARTBEAT_MS = 5000;
 
+/** How long the result of a delivery that follows another one waits for company. */
+export const RESULTS_GATHER_MS = 2;
+
 export interface WorkerLimits {
   /** Workers of one uid at a time; all but one of them may be held by program lines. */
   readonly perUid: number;

@@ -2,17 +2,17 @@
  * The process of a local worker: started by qmail-lspawn with the uid and gid of a user, talks to it on
  * descriptor 3 and leaves when that closes. Fetches bodies from, and hands mail to, queue/deliver.
  */
-import { Socket } from "node:net";
 import { hostname, tmpdir } from "node:os";
 import { join } from "node:path";
 import { findProgram } from "../../programs.ts";
 import { Channel } from "../channel/channel.ts";
 import { PROTOCOL_VERSION, SMALL_BODY } from "../channel/protocol.ts";
 import { connectQueue } from "../channel/queue-client.ts";
+import { inheritQuietly } from "../channel/quiet-socket.ts";
 import { readWorker, type WorkerMessage, writeWorker } from "../channel/worker-messages.ts";
 import { commandQueue } from "../inject/command-queue.ts";
 import { BodyCache } from "./body-cache.ts";
-import { HEARTBEAT_MS } from "./limits.ts";
+import { HEARTBEAT_MS, RESULTS_GATHER_MS } from "./limits.ts";
 import { MaildirWriter } from "./maildir.ts";
 import { MaildirNames } from "./maildir-names.ts";
 import { StoredMessage } from "./stored-message.ts";
@@ -70,7 +70,7 @@ async function serve(welcome: Extract<WorkerMessage, { type: "welcome" }>): Prom
 }
 
 const channel = new Channel<WorkerMessage, WorkerMessage>(
-  new Socket({ fd: 3, readable: true, writable: true }),
+  inheritQuietly(3),
   writeWorker,
   readWorker,
   {
@@ -82,4 +82,5 @@ const channel = new Channel<WorkerMessage, WorkerMessage>(
     },
     closed: () => leave(111),
   },
+  RESULTS_GATHER_MS,
 );

@@ -15,13 +15,14 @@
  * SEE ALSO     qmail-local, qmail-users, qmail-newu, qmail-getpw, qmail-send
  */
 import { randomBytes } from "node:crypto";
-import { connect, Socket } from "node:net";
+import { Socket } from "node:net";
 import { join } from "node:path";
 import { errorText } from "../../lib/errors.ts";
 import { Channel } from "../channel/channel.ts";
 import { type ControlMessage, readControl, writeControl } from "../channel/control-messages.ts";
 import { CAPABILITY_BYTES, PROTOCOL_VERSION } from "../channel/protocol.ts";
 import { type QueueMessage, readQueue, writeQueue } from "../channel/queue-messages.ts";
+import { connectQuietly } from "../channel/quiet-socket.ts";
 import { workerLimits } from "./limits.ts";
 import { Lspawn } from "./lspawn.ts";
 import { SystemAccounts } from "./system-accounts.ts";
@@ -51,7 +52,7 @@ function serve(start: Extract<ControlMessage, { type: "start" }>): void {
   const own = { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0 };
   const users = new Users(home, new SystemAccounts(), own);
   const channel = new Channel<QueueMessage, QueueMessage>(
-    connect(join(home, "queue", "deliver")),
+    connectQuietly(join(home, "queue", "deliver")),
     writeQueue,
     readQueue,
     {

@@ -6,7 +6,7 @@
 
 import type { Socket } from "node:net";
 import { Channel } from "../channel/channel.ts";
-import { CREDIT_WINDOW, PROTOCOL_VERSION } from "../channel/protocol.ts";
+import { BODY_CHUNK, CREDIT_WINDOW, PROTOCOL_VERSION } from "../channel/protocol.ts";
 import { type QueueMessage, readQueue, writeQueue } from "../channel/queue-messages.ts";
 import type { IncomingMessage, Intake } from "../queue/intake.ts";
 import type { Bodies } from "./bodies.ts";
@@ -16,6 +16,8 @@ import type { Capabilities, Standing } from "./peers.ts";
 /** Submissions one client may have open. */
 const SESSIONS_PER_CLIENT = 1024;
 const HELLO_MS = 30_000;
+/** How long a local delivery that follows another one waits for company. */
+const LOCAL_GATHER_MS = 2;
 
 export interface SessionContext {
   readonly capabilities: Capabilities;
@@ -49,6 +51,8 @@ export class Session {
   private readonly submissions = new Map<number, Submission>();
   private readonly issued: Buffer[] = [];
   private fetching: Promise<void> = Promise.resolve();
+  /** Bodies that wait in `fetching`, with the one under way. */
+  private fetches = 0;
   private readonly closed: () => void;
 
   constructor(socket: Socket, context: SessionContext, closed: () => void) {
@@ -90,6 +94,7 @@ export class Session {
     // A second connection of the same process is for bodies: work stays where it is.
     if (role === "remote" || role === "local") {
       this.works = this.context.dispatch.attach(role, this.channel);
+      if (role === "local") this.channel.gather(LOCAL_GATHER_MS);
     }
   }
 
@@ -220,17 +225,25 @@ export class Session {
 
   /** One body after the other, so that a peer that asks for many gets no more memory than one. */
   private fetch(message: number, token: Buffer): void {
-    if (this.standing?.role === "smtpd" || !this.context.bodies.allows(message, token)) {
+    const { bodies } = this.context;
+    if (this.standing?.role === "smtpd" || !bodies.allows(message, token)) {
       this.violation();
       return;
     }
+    const cached = bodies.cached(message);
+    if (cached && this.fetches === 0 && this.channel.backlogBytes < BODY_CHUNK) {
+      bodies.push(message, cached, this.channel);
+      return;
+    }
+    this.fetches++;
     this.fetching = this.fetching.then(async () => {
       try {
-        await this.context.bodies.serve(message, this.channel);
+        await bodies.serve(message, this.channel);
       } catch {
         // Half a body must not be taken for a whole one: the peer's work comes back instead.
         this.violation();
       }
+      this.fetches--;
     });
   }
 }
