@@ -15,6 +15,8 @@ export const targets = {
   "250 after the final dot during a big post": { value: 50, at: "p99" },
   "intake, new connection each": { value: 6_000 },
   "intake, connections reused": { value: 12_000 },
+  "intake, new connection each, 100 clients": { value: 6_000 },
+  "intake, connections reused, 100 clients": { value: 12_000 },
   "intake to Maildir": { value: 3_000 },
   "qmail-inject, start to durable": { value: 40 },
   "editor chain of a post, no subscribers, CPU": { value: 3 },
