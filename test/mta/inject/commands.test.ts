@@ -11,6 +11,7 @@ import {
   readSync,
   rmSync,
   statSync,
+  symlinkSync,
   writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
@@ -241,6 +242,13 @@ describe("the dispatcher", () => {
     });
     expect(done.status).toBe(100);
     expect(done.stderr).toBe('ezqmail: fatal: there is no program named "nosuch"\n');
+  });
+
+  test("a command whose script is not there, as while it is being built, bounces no mail", () => {
+    mkdirSync(join(home, "dist"));
+    copyFileSync(join(bin, "..", "dist", "main.cjs"), join(home, "dist", "main.cjs"));
+    symlinkSync("dist/main.cjs", join(home, "ezmlm-send"));
+    expect(spawnSync(join(home, "ezmlm-send"), ["."]).status).toBe(111);
   });
 
   test("reads a file from where its reader left it", () => {
