@@ -5,6 +5,7 @@
  */
 import { readFileSync, type Stats, statSync } from "node:fs";
 import { errorText, isErrno, TemporaryError } from "../../lib/errors.ts";
+import { isSameFile } from "../../lib/same-file.ts";
 
 interface KeptFile {
   readonly status: Stats;
@@ -34,7 +35,7 @@ export function readListFile(path: string): Buffer | undefined {
     const status = statSync(path, { throwIfNoEntry: false });
     if (!status) return undefined;
     const known = kept.get(path);
-    if (known && isSame(known.status, status)) return known.bytes;
+    if (known && isSameFile(known.status, status)) return known.bytes;
     if (known) forget(path, known);
     const bytes = readFileSync(path);
     if (isSettled(status) && bytes.length === status.size) keep(path, { status, bytes });
@@ -45,16 +46,6 @@ export function readListFile(path: string): Buffer | undefined {
       cause: error,
     });
   }
-}
-
-function isSame(a: Stats, b: Stats): boolean {
-  return (
-    a.mtimeMs === b.mtimeMs &&
-    a.ctimeMs === b.ctimeMs &&
-    a.size === b.size &&
-    a.ino === b.ino &&
-    a.dev === b.dev
-  );
 }
 
 /** Times of files come from the clock of the system, also where a program is told another time. */

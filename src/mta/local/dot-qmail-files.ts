@@ -13,6 +13,7 @@ import {
   statSync,
 } from "node:fs";
 import { errorText, isErrno, isTemporaryErrno, TemporaryError } from "../../lib/errors.ts";
+import { isSameFile } from "../../lib/same-file.ts";
 
 export const WORLD_WRITABLE = 0o002;
 const OWNER_EXECUTE = 0o100;
@@ -50,7 +51,7 @@ export class DotQmailFiles {
       const status = statSync(path, { throwIfNoEntry: false });
       if (!status?.isFile()) return undefined;
       const known = this.known.get(path);
-      if (known && isSame(known.status, status)) return known;
+      if (known && isSameFile(known.status, status)) return known;
       fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
     } catch (error) {
       if (isUnknowable(error)) throw cannotOpen(name, error);
@@ -86,16 +87,6 @@ export class DotQmailFiles {
     const [oldest] = this.known.keys();
     if (oldest !== undefined) this.known.delete(oldest);
   }
-}
-
-function isSame(a: Stats, b: Stats): boolean {
-  return (
-    a.ino === b.ino &&
-    a.ctimeMs === b.ctimeMs &&
-    a.mtimeMs === b.mtimeMs &&
-    a.size === b.size &&
-    a.dev === b.dev
-  );
 }
 
 /** Whether a failing look at a .qmail file says nothing about what is there. */
