@@ -69,10 +69,16 @@ function serve(socket) {
         at = stop + end.length;
         inData = false;
         if (options.delayMs) {
-          // One message at a time is enough of a slow site.
-          const later = message();
-          setTimeout(() => stream.writable && stream.write(later), options.delayMs);
-          continue;
+          // What the client has sent ahead waits: replies come in order.
+          rest = Buffer.from(data.subarray(at));
+          if (out !== "") stream.write(out);
+          stream.pause();
+          setTimeout(() => {
+            if (stream.writable) stream.write(message());
+            stream.resume();
+            read(stream, Buffer.alloc(0));
+          }, options.delayMs);
+          return;
         }
         out += message();
         closing = ++messages === options.closeAfter;
