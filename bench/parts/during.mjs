@@ -6,7 +6,7 @@ import { clock, mailText, Sender } from "../smtp.mjs";
 export const what =
   "what an SMTP sender waits for its 250 while a big post goes out, and when idle";
 
-/** Two senders, 10 messages/s each, until `until` is settled: one keeps its connection, one never does. */
+/** Two senders, up to 20 messages/s each, until `until` is settled: one keeps its connection, one never does. */
 async function senders(site, until) {
   let over = false;
   const ended = until.finally(() => {
@@ -23,7 +23,7 @@ async function senders(site, until) {
       waits.dot.push(ms);
       waits.all.push(at - began);
       if (waits === fresh) connection.close();
-      await sleep(Math.max(0, 100 - (clock() - began)));
+      await sleep(Math.max(0, 50 - (clock() - began)));
     }
   };
   const connection = await new Sender(site.port).open();
