@@ -15,7 +15,7 @@ export async function run(rig) {
         return { value: messages / seconds, cpu };
       };
       const held = { smtpd_client_restrictions: "check_client_access static:HOLD" };
-      const peer = await rig.postfix(held, (postfix) => measure(postfix, rig.size(1500)));
+      const peer = await rig.postfix(held, (postfix) => measure(postfix, rig.size(800)));
       const ours = await rig.site(
         { concurrencylocal: "0", concurrencyremote: "0", concurrencyperip: "200" },
         (site) => measure(site, rig.size(reuse ? 10_000 : 6000)),
