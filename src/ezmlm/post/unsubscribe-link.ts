@@ -35,7 +35,7 @@ export function isLinkField(field: HeaderField): boolean {
 export function linkPrefix(host: Pick<Host, "queue">, list: List, db = ""): string | undefined {
   if (!list.has(file) || !host.queue.carriesPrefix) return undefined;
   const url = list.line(file, { db });
-  if (url !== undefined && !/^https:\/\/[^\s<>",\\]+$/.test(url)) {
+  if (url !== undefined && !/^https:\/\/(?:(?![<>",\\])[!-~])+$/.test(url)) {
     throw new TemporaryError(`${list.path(file)} must be empty or hold an https URL. (#4.3.5)`);
   }
   const link = `${cookieMark(linkSecret(list, db))}-${recipientMark}`;

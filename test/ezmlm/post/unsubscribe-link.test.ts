@@ -58,7 +58,7 @@ test("an https URL in the file makes it one click", async () => {
   expect(copy).toMatch(/\nList-Unsubscribe-Post: List-Unsubscribe=One-Click\n$/);
 });
 
-test.each(["http://x.example/", "https://x.example/ a", "https://x>\nX: y"])(
+test.each(["http://x.example/", "https://x.example/ a", "https://é.example/", "https://x>\nX: y"])(
   "a file that says %j makes the post wait",
   async (text) => {
     const list = await bareList({ unsubscribelink: text });
