@@ -14,4 +14,10 @@ describe("qmail-send killed at", () => {
       await crashAt(later, dayOfMail("t", { list: 1500, large: 8000 }));
     });
   }
+  // The first recipients start with the commit, the others come from a file of their own.
+  for (const early of ["expand-after-commit", "expand-after-commit:4", "mark-after-commit:2"]) {
+    test.concurrent(`${early}, a list longer than memory holds`, async () => {
+      await crashAt(early, dayOfMail("t", { list: 6000, large: 10 }));
+    });
+  }
 });
