@@ -1,4 +1,5 @@
 /** Bundles the sources into dist/ and links bin/NAME to the dispatcher for every program. */
+import { execFileSync } from "node:child_process";
 import {
   chmodSync,
   lstatSync,
@@ -22,10 +23,10 @@ const dist = join(root, "dist");
 
 const sources = readdirSync(join(root, "src"), { recursive: true, encoding: "utf8" });
 
-/** The table of programs, and every `*.entry.ts` but the commands': threads and processes started by file name. */
+/** The table of programs, and every `*.entry.ts` that is not a script below: threads and processes started by file name. */
 const entries = sources
   .filter((path) => path === "programs.ts" || path.endsWith(".entry.ts"))
-  .filter((path) => path !== "command.entry.ts")
+  .filter((path) => !/(command|local-worker)\.entry\.ts$/.test(path))
   .map((path) => join("src", path));
 
 const common = {
@@ -88,6 +89,13 @@ await build({
 });
 chmodSync(join(dist, "main.cjs"), 0o755);
 
+/** A script that src/lib/compiled.ts runs. */
+const compilable = {
+  ...script,
+  banner: { js: "(function (exports, require, module, __filename, __dirname) {" },
+  footer: { js: "})" },
+};
+
 /** A command of its own of each program, a function for main.cjs to call, and its compiled code. */
 const { programs } = await import(pathToFileURL(join(dist, "programs.js")).href);
 const rows = /await import\("(.+?)"\)\)\.(\w+)/g;
@@ -97,7 +105,7 @@ if (modules.length !== names.length) throw new Error("a row of programs.ts canno
 await Promise.all(
   modules.map(async ([, path, symbol], at) => {
     await build({
-      ...script,
+      ...compilable,
       stdin: {
         contents: `
           import { runCommand } from "./command.entry.ts";
@@ -106,8 +114,6 @@ await Promise.all(
         resolveDir: join(root, "src"),
       },
       outfile: join(dist, "command", `${names[at]}.js`),
-      banner: { js: "(function (exports, require, module, __filename, __dirname) {" },
-      footer: { js: "})" },
     });
   }),
 );
@@ -120,6 +126,40 @@ setFlagsFromString("--lazy");
 for (const { filename, script } of compiled) {
   writeFileSync(`${filename}.v8`, script.createCachedData());
 }
+
+/**
+ * The local worker, with all programs. Only what it needs to start is compiled beforehand, by a node with
+ * the limits it will have: V8 takes no code of one with others.
+ */
+await build({
+  ...compilable,
+  entryPoints: ["src/mta/local/local-worker.entry.ts"],
+  outfile: join(dist, "local-worker.entry.js"),
+  sourcemap: "linked",
+});
+await build({
+  ...script,
+  entryPoints: ["src/mta/local/start-worker.ts"],
+  outfile: join(dist, "local-worker.entry.cjs"),
+});
+const { outputFiles } = await build({
+  ...common,
+  format: "esm",
+  entryPoints: ["src/mta/local/limits.ts"],
+  write: false,
+});
+const limits = await import(`data:text/javascript,${encodeURIComponent(outputFiles[0].text)}`);
+const compile = `
+  const { readFileSync, writeFileSync } = require("node:fs");
+  const [, filename] = process.argv;
+  const script = new (require("node:vm").Script)(readFileSync(filename, "latin1"), { filename });
+  writeFileSync(filename + ".v8", script.createCachedData());`;
+execFileSync(process.execPath, [
+  ...limits.nodeFlags(limits.workerLimits),
+  "-e",
+  compile,
+  join(dist, "local-worker.entry.js"),
+]);
 
 /** A program file opens with its manual page; `NAME --help` prints it from dist/man/NAME. */
 mkdirSync(join(dist, "man"));

@@ -30,7 +30,7 @@ function read(path) {
 /** The name to show for a process: our entry files by name, everything else as the kernel calls it. */
 function nameOf(pid, comm) {
   const line = read(`/proc/${pid}/cmdline`) ?? "";
-  const entry = /([a-z-]+)\.entry\.js/.exec(line)?.[1];
+  const entry = /([a-z-]+)\.entry\.c?js/.exec(line)?.[1];
   if (entry) return entry === "local-worker" ? "worker" : entry;
   return line.includes("qmail-start") ? "qmail-start" : comm;
 }

@@ -1,28 +1,20 @@
 /**
  * What every bin/NAME links to: runs dist/command/NAME.js, one script per program, from the code that V8
  * compiled when it was built. A command is started for every message, so this file is CommonJS (an ES
- * module starts 5 ms later) and loads nothing that node has not loaded by itself. Code that another
- * version of V8 compiled is refused by it; then the script is compiled here.
+ * module starts 5 ms later) and loads nothing that node has not loaded by itself.
  */
-import { readFileSync } from "node:fs";
 import { basename, join } from "node:path";
-import { Script } from "node:vm";
+import { runCompiled } from "./lib/compiled.ts";
 
 type Command = (args: readonly string[]) => Promise<number>;
 
 /** The program of that name, undefined when there is none. */
 function load(name: string): Command | undefined {
   if (!/^[A-Za-z0-9-]+$/.test(name)) return undefined;
-  const dist = import.meta.dirname;
-  const file = join(dist, "command", `${name}.js`);
+  const directory = import.meta.dirname;
+  const file = join(directory, "command", `${name}.js`);
   try {
-    const script = new Script(readFileSync(file, "latin1"), {
-      filename: file,
-      cachedData: readFileSync(`${file}.v8`),
-    });
-    const module: { exports: { command?: Command } } = { exports: {} };
-    script.runInThisContext()(module.exports, require, module, import.meta.filename, dist);
-    return module.exports.command;
+    return runCompiled<{ command: Command }>(file, { require, directory }).command;
   } catch (error) {
     if (error instanceof Error && "path" in error && error.path === file) return undefined;
     throw error;

@@ -3,11 +3,11 @@
  * 64 random bits of the process are what a second machine with the same name, or a container with the
  * same pid, does not have. maildir(5).
  */
-import { randomBytes } from "node:crypto";
+import { randomHex } from "../../lib/random.ts";
 
 export class MaildirNames {
   private count = 0;
-  private readonly random = randomBytes(8).toString("hex");
+  private readonly random = randomHex(8);
   private readonly pid: number;
   private readonly hostname: string;
 

@@ -78,7 +78,7 @@ function serve(start: Extract<ControlMessage, { type: "start" }>): void {
     limits: workerLimits,
     start: {
       node: process.execPath,
-      entry: join(root, "dist", "local-worker.entry.js"),
+      entry: join(root, "dist", "local-worker.entry.cjs"),
       env: workerEnvironment(process.env, root),
       setsIds: own.uid === 0,
       welcome: { version: PROTOCOL_VERSION, queueHome: home, root, defaultDelivery },

@@ -3,11 +3,11 @@
  * ones in a file without a name, which vanishes with the process. A program gets a descriptor of its
  * own, at the first byte, on a real seekable file.
  */
-import { randomBytes } from "node:crypto";
 import { closeSync, constants, openSync, unlinkSync, write, writeSync } from "node:fs";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { type MessageInput, readDescriptor } from "../../lib/message-input.ts";
+import { randomHex } from "../../lib/random.ts";
 
 const writeChunk = promisify(write);
 
@@ -110,7 +110,7 @@ export class StoredMessage implements MessageInput {
 
 /** A file only its descriptor knows. */
 function unnamedFile(directory: string): number {
-  const path = join(directory, `ezqmail-${randomBytes(12).toString("hex")}`);
+  const path = join(directory, `ezqmail-${randomHex(12)}`);
   const flags = constants.O_RDWR | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
   const fd = openSync(path, flags, 0o600);
   unlinkSync(path);

@@ -141,16 +141,34 @@ export class WorkerPool {
 
   /** Start workers for what waits, those without any first, and make room when there is none. */
   private grow(): void {
+    const { limits } = this.context;
+    let coming = this.starting;
+    for (const worker of this.live.keys()) if (!worker.ready && !worker.ending) coming++;
     for (const line of [this.without, this.beyond]) {
       for (const group of line) {
+        if (coming >= limits.startsAtOnce) return;
         if (!group.wantsWorker(this.mayHold)) continue;
-        if (this.live.size + this.starting >= this.context.limits.total) {
+        if (this.live.size + this.starting >= limits.total) {
           this.makeRoom(group);
           return;
         }
         this.begin(group);
+        coming++;
       }
     }
+  }
+
+  /** While uids wait for a worker only some of those that have nothing to do stay. */
+  private thinOut(): void {
+    if (this.without.size === 0) return;
+    let idle = 0;
+    let oldest: WorkerProcess | undefined;
+    for (const worker of this.live.keys()) {
+      if (!worker.ready || worker.ending || worker.runs.size > 0) continue;
+      idle++;
+      if (!oldest || worker.idleSince < oldest.idleSince) oldest = worker;
+    }
+    if (idle > this.context.limits.idleKept) oldest?.stop();
   }
 
   private begin(group: WorkerGroup): void {
@@ -198,10 +216,15 @@ export class WorkerPool {
     const { start, limits } = this.context;
     const now = this.context.now();
     const worker = new WorkerProcess(start, group.identity, capability, limits, now, {
-      ready: () => this.place(group),
+      ready: () => {
+        this.place(group);
+        // Its place among those that start is free, whether anything is left for it or not.
+        this.grow();
+      },
       result: (report) => {
         this.context.report(report);
         this.place(group);
+        if (worker.runs.size === 0) this.thinOut();
       },
       exclusive: (run) => this.remember(run),
       back: (run, program) => {

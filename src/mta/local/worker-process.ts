@@ -8,14 +8,14 @@ import { profileArguments } from "../../lib/profile.ts";
 import { Channel } from "../channel/channel.ts";
 import { PROTOCOL_VERSION, type Report } from "../channel/protocol.ts";
 import { readWorker, type WorkerMessage, writeWorker } from "../channel/worker-messages.ts";
-import type { WorkerLimits } from "./limits.ts";
+import { nodeFlags, type WorkerLimits } from "./limits.ts";
 
 export type Run = Extract<WorkerMessage, { type: "run" }>;
 
 /** How to start workers. */
 export interface WorkerStart {
   readonly node: string;
-  /** `dist/local-worker.entry.js` */
+  /** `dist/local-worker.entry.cjs` */
   readonly entry: string;
   readonly env: Readonly<Record<string, string | undefined>>;
   /** Whether uid and gid can be set: we are root. */
@@ -62,8 +62,8 @@ export class WorkerProcess {
     this.heardAt = now;
     // setgroups(0), setgid, setuid: exactly one group remains.
     const ids = start.setsIds ? { uid: identity.uid, gid: identity.gid } : {};
-    const heap = `--max-old-space-size=${limits.heapMegabytes}`;
-    this.child = spawn(start.node, [heap, ...profileArguments(start.env), start.entry], {
+    const flags = [...nodeFlags(limits), ...profileArguments(start.env)];
+    this.child = spawn(start.node, [...flags, start.entry], {
       ...ids,
       cwd: "/",
       env: start.env,
@@ -111,7 +111,7 @@ export class WorkerProcess {
 
   /** Kill it when it is silent or a delivery is over its time. */
   check(now: number, limits: WorkerLimits): void {
-    const silent = now - this.heardAt > limits.silenceMs;
+    const silent = now - this.heardAt > (this.ready ? limits.silenceMs : limits.startMs);
     const late = [...this.runs.values()].some(({ since }) => now - since > limits.deadlineMs);
     if (silent || late) this.kill();
   }

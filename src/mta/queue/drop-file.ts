@@ -16,7 +16,6 @@ import {
   constants,
   fsyncSync,
   openSync,
-  readSync,
   renameSync,
   unlinkSync,
   writeSync,
@@ -24,6 +23,7 @@ import {
 import { join } from "node:path";
 import { isErrno, PermanentError } from "../../lib/errors.ts";
 import type { Urgency } from "../../lib/queue-door.ts";
+import { randomHex } from "../../lib/random.ts";
 
 export const DROP_TRAILER_BYTES = 36;
 export const DROP_VERSION = 1;
@@ -116,7 +116,7 @@ export class DropWriter {
     this.urgency = options.urgency ?? "normal";
     this.prefix = options.prefix ?? "";
     this.limitBytes = options.limitBytes ?? DROP_FILE_LIMIT;
-    this.unique = `${options.pid}.${randomName()}`;
+    this.unique = `${options.pid}.${randomHex(12)}`;
     const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
     this.fd = openSync(this.path("tmp"), flags, 0o640);
   }
@@ -209,18 +209,6 @@ export class DropWriter {
     } catch (error) {
       if (!isErrno(error, "ENOENT")) throw error;
     }
-  }
-}
-
-/** Nobody can guess it. Not node:crypto: loading it takes 5 ms, a third of what a command has. */
-function randomName(): string {
-  const fd = openSync("/dev/urandom", constants.O_RDONLY);
-  try {
-    const bytes = Buffer.alloc(12);
-    if (readSync(fd, bytes) < bytes.length) throw new Error("/dev/urandom gave too little");
-    return bytes.toString("hex");
-  } finally {
-    closeSync(fd);
   }
 }
 

@@ -107,7 +107,7 @@ export class RealSite {
     for (const pid of readdirSync("/proc").filter((name) => /^\d+$/.test(name))) {
       try {
         const line = readFileSync(`/proc/${pid}/cmdline`, "latin1");
-        const name = new RegExp(`${this.root}/dist/([\\w-]+)\\.entry\\.js`).exec(line)?.[1];
+        const name = new RegExp(`${this.root}/dist/([\\w-]+)\\.entry\\.c?js`).exec(line)?.[1];
         if (!name) continue;
         const status = readFileSync(`/proc/${pid}/status`, "latin1");
         const uid = Number(/^Uid:\t(\d+)/m.exec(status)?.[1]);
