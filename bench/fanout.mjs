@@ -48,18 +48,24 @@ async function submit(port, sender, recipients, parameters) {
   }
 }
 
-/** Rows for a VERP post to so many; the best of `posts` after the first. */
+/** Rows for a VERP post to so many; the best of `posts` after the first. No peer when that has 0 subscribers. */
 export async function verp(rig, subscribers, posts, peerSubscribers = subscribers) {
-  const peer = await rig.withSink((sink) =>
-    rig.postfix({ relayhost: `[127.0.0.1]:${sink.port}` }, async (postfix) => {
-      const people = members(peerSubscribers);
-      const sender = "big-return-1@bench.test";
-      const send = (to) => () => submit(postfix.port, sender, to, " XVERP=-=");
-      const few = people.slice(0, 500);
-      await spread(postfix, sent, few.length, send(few));
-      return spread(postfix, sent, people.length, send(people));
-    }),
-  );
+  const peer =
+    peerSubscribers &&
+    (await rig.withSink((sink) =>
+      rig.postfix({ relayhost: `[127.0.0.1]:${sink.port}` }, async (postfix) => {
+        const people = members(peerSubscribers);
+        const sender = "big-return-1@bench.test";
+        const send = (to) => () => submit(postfix.port, sender, to, " XVERP=-=");
+        const few = people.slice(0, 500);
+        await spread(postfix, sent, few.length, send(few));
+        // As many tries as ours has, or its best would stand beside an average.
+        const runs = [];
+        for (let n = 0; n < posts; n++)
+          runs.push(await spread(postfix, sent, people.length, send(people)));
+        return best(runs);
+      }),
+    ));
   await rig.listSite(async (site) => {
     const name = `${subscribers} subscribers`;
     const addedMs = site.list("big", members(subscribers));
@@ -79,7 +85,6 @@ export async function verp(rig, subscribers, posts, peerSubscribers = subscriber
     const runs = [];
     for (let n = 0; n < posts; n++) runs.push(await spreadPost(site, subscribers));
     const { value, cpu, memory, seconds } = best(runs);
-    const other = peerSubscribers === subscribers ? "" : `; Postfix with ${peerSubscribers}`;
     rig.report.add({
       figure: `fan-out with VERP, ${name}`,
       value,
@@ -87,7 +92,7 @@ export async function verp(rig, subscribers, posts, peerSubscribers = subscriber
       cpu,
       memory,
       peers: peer && { Postfix: peer },
-      note: `best of ${posts}: ${seconds.toFixed(2)} s${other}`,
+      note: `best of ${posts}: ${seconds.toFixed(2)} s`,
     });
     rig.report.add({
       figure: `fan-out with VERP, CPU of each, ${name}`,
