@@ -149,7 +149,9 @@ export class Frame {
 /** Cuts a byte stream into frames. Chunk boundaries never matter. */
 export class FrameReader {
   private readonly limitBytes: number;
-  private pending: Buffer | undefined;
+  /** Beginning of a frame that is not complete, in the first `held` bytes. It grows by doubling. */
+  private pending = EMPTY;
+  private held = 0;
 
   constructor(limitBytes: number) {
     this.limitBytes = limitBytes;
@@ -157,18 +159,48 @@ export class FrameReader {
 
   /** Hands over the frames completed by `chunk`. Throws FrameError when one announces more than the limit. */
   push(chunk: Buffer, take: (frame: Frame) => void): void {
-    const data = this.pending ? Buffer.concat([this.pending, chunk]) : chunk;
-    this.pending = undefined;
+    if (this.held === 0) {
+      this.keep(chunk, this.cut(chunk, take));
+      return;
+    }
+    this.keep(chunk, 0);
+    const data = this.pending.subarray(0, this.held);
+    if (data.length < 4 || data.length < 4 + data.readUInt32LE(0)) {
+      if (data.length >= 4) this.check(data.readUInt32LE(0));
+      return;
+    }
+    this.pending = EMPTY;
+    this.held = 0;
+    this.keep(data, this.cut(data, take));
+  }
+
+  /** Where the first frame that is not complete begins. */
+  private cut(data: Buffer, take: (frame: Frame) => void): number {
     let at = 0;
     while (data.length - at >= 4) {
       const size = data.readUInt32LE(at);
-      if (size < 1 || size > this.limitBytes) throw new FrameError(`frame of ${size} bytes`);
+      this.check(size);
       if (data.length - at - 4 < size) break;
       take(new Frame(data[at + 4] as number, data.subarray(at + 5, at + 4 + size)));
       at += 4 + size;
     }
-    // The chunk is not ours: the next read may use its memory again.
-    if (at < data.length)
-      this.pending = at > 0 || data === chunk ? Buffer.from(data.subarray(at)) : data;
+    return at;
+  }
+
+  private check(size: number): void {
+    if (size < 1 || size > this.limitBytes) throw new FrameError(`frame of ${size} bytes`);
+  }
+
+  /** The chunk is not ours: the next read may use its memory again. */
+  private keep(chunk: Buffer, from: number): void {
+    const need = this.held + chunk.length - from;
+    if (need === this.held) return;
+    if (need > this.pending.length) {
+      const grown = Buffer.allocUnsafe(Math.max(need, this.pending.length * 2));
+      this.pending.copy(grown, 0, 0, this.held);
+      this.pending = grown;
+    }
+    chunk.copy(this.pending, this.held, from);
+    this.held = need;
   }
 }

@@ -32,6 +32,8 @@ const SLOT_RECIPIENTS = 200;
 const PEER_BACKLOG = 4 << 20;
 /** Seconds until it is looked again whether a suspect may go. */
 const SUSPECT_WAIT = 10;
+/** Seconds in which a suspect that kills shows it. */
+const SUSPECT_ALONE = 120;
 const CRASHES = "Each attempt to deliver this message stopped the mail system. (#5.3.0)\n";
 const bodyTypes = ["7bit", "8bit", "binary"] as const;
 
@@ -262,11 +264,16 @@ export class Dispatch {
     this.o.failpoint.hit("deliver-sent");
   }
 
-  /** A suspect waits until no other one is out: the next crash then says which it was. */
+  /**
+   * A suspect waits until no other one is out, so that the next crash says which it was. One that has
+   * been out for long hangs, which is another matter.
+   */
   private mustWait(job: Job): boolean {
     if (!isSuspect(job)) return false;
     const { local, remote } = this.channels;
-    const out = [...local.slots, ...remote.slots].some((slot) => slot.jobs.some(isSuspect));
+    const out = [...local.slots, ...remote.slots].some(
+      (slot) => slot.ageSeconds < SUSPECT_ALONE && slot.jobs.some(isSuspect),
+    );
     if (!out) return false;
     job.next = job.todo.length;
     job.retryAt = this.o.now() + SUSPECT_WAIT;

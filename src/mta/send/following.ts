@@ -15,6 +15,8 @@ import type { Window } from "./window.ts";
 
 /** A slot not heard of for so long may go on so for many minutes. */
 const SILENT_SECONDS = 15;
+/** So many deliveries of a slot tell how quick its site is. */
+const FEW_DELIVERIES = 4;
 const TOO_LONG = "I'm not going to try again; this message has been in the queue too long.\n";
 
 export interface FollowingOptions {
@@ -90,11 +92,12 @@ export class Following {
     });
   }
 
-  /** Once a second or so: slots that are not heard of. */
+  /** Once a second or so: slots that are slow, or not heard of. */
   tick(): void {
     const silentSince = this.o.now() - SILENT_SECONDS;
     for (const { slots } of [this.channels.local, this.channels.remote]) {
       for (const slot of slots) {
+        this.o.window.paced(slot.site, slot.pace);
         if (slot.silent || slot.heardAt > silentSince) continue;
         slot.silent = true;
         this.o.window.silent(slot.site);
@@ -109,6 +112,8 @@ export class Following {
     if (answered && !slot.silent) this.o.window.answered(slot.site);
     slot.heardAt = now;
     slot.silent = false;
+    const isTelling = slot.left === 0 || (slot.done >= FEW_DELIVERIES && !slot.site.isQuick);
+    if (isTelling) this.o.window.paced(slot.site, slot.pace);
   }
 
   /** `now`: undefined when it is not the peer who reports. */

@@ -11,6 +11,9 @@ import { type ChannelName, channelOf } from "./schedule.ts";
  */
 export type Standing = "good" | "untested" | "slow";
 
+/** A delivery that takes less is quick, seconds. */
+const QUICK_SECONDS = 0.05;
+
 export class Site {
   readonly name: string;
   readonly channel: ChannelName;
@@ -25,9 +28,21 @@ export class Site {
   /** Seconds; when a delivery last ended there. */
   usedAt: number;
 
+  /** What a delivery takes there, seconds, as the last ones did; undefined until one is known. */
+  private pace: number | undefined;
+
   constructor(name: string, now: number) {
     this.name = name;
     this.channel = channelOf(name);
     this.usedAt = now;
+  }
+
+  /** Whether its slots are soon free again. A site that answers may still take long for each answer. */
+  get isQuick(): boolean {
+    return this.pace !== undefined && this.pace < QUICK_SECONDS;
+  }
+
+  paced(secondsEach: number): void {
+    this.pace = this.pace === undefined ? secondsEach : (this.pace + secondsEach) / 2;
   }
 }

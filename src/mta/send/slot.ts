@@ -25,6 +25,7 @@ export class Slot {
   connected: boolean | undefined = false;
   /** Seconds; when it was started or last heard of. */
   heardAt: number;
+  private readonly startedMs = performance.now();
   /** It was not heard of for long. */
   silent = false;
 
@@ -45,6 +46,19 @@ export class Slot {
     this.ended = new Uint8Array(jobs.length);
     this.left = jobs.length;
     this.heardAt = now;
+  }
+
+  get done(): number {
+    return this.jobs.length - this.left;
+  }
+
+  get ageSeconds(): number {
+    return (performance.now() - this.startedMs) / 1000;
+  }
+
+  /** Seconds for each delivery so far, the one under way counted. */
+  get pace(): number {
+    return this.ageSeconds / Math.min(this.done + 1, this.jobs.length);
   }
 }
 

@@ -5,7 +5,9 @@
  *
  * Who hangs must not get all slots, and nobody can be told before he hangs. So of the slots of a channel a
  * fifth is only for sites known to be good, a third is never given to untested ones, and when some hang
- * the untested get half of what is left, ever less. Sites known to be slow share a tenth.
+ * the untested get half of what is left, ever less. Sites known to be slow share a tenth. A good remote site
+ * that takes its time gets half of the slots while other sites are known: it would have all of them soon,
+ * for as long as its mail lasts.
  */
 import type { MessageClass } from "../queue/work.ts";
 import type { Lane } from "./lane.ts";
@@ -30,14 +32,16 @@ function makeRings(): Rings {
 
 export class Turns {
   private readonly limit: number;
+  private readonly shares: () => boolean;
   private readonly rings = [makeRings(), makeRings(), makeRings()] as const;
   /** Slots by standing of their site now. */
   private readonly held: Record<Standing, number> = { good: 0, untested: 0, slow: 0 };
   private turn = 0;
 
-  /** `limit`: slots of the channel. */
-  constructor(limit: number) {
+  /** `limit`: slots of the channel. `shares`: whether good sites must leave room for each other. */
+  constructor(limit: number, shares: () => boolean = () => false) {
     this.limit = limit;
+    this.shares = shares;
   }
 
   enter(lane: Lane): void {
@@ -86,18 +90,19 @@ export class Turns {
   }
 
   /** Slots that one site may have for mail of a class. */
-  private most(standing: Standing, cls: MessageClass): number {
+  private most({ standing, isQuick }: Site, cls: MessageClass): number {
     if (this.limit < FEW_SLOTS) return this.limit;
     // What is urgent may use the last slots even at a site that bulk mail fills.
     if (standing === "good") {
-      return this.limit - ([0, Math.ceil(this.reserve / 2), this.reserve][cls] ?? 0);
+      const all = isQuick || cls === 0 || !this.shares() ? this.limit : Math.ceil(this.limit / 2);
+      return all - ([0, Math.ceil(this.reserve / 2), this.reserve][cls] ?? 0);
     }
     return (standing === "slow" ? 1 : this.reserve) + (cls === 0 ? 1 : 0);
   }
 
   /** Whether the site has all the slots it may have for that class. */
   isFull(lane: Lane): boolean {
-    return lane.place.running >= this.most(lane.place.standing, lane.class);
+    return lane.place.running >= this.most(lane.place, lane.class);
   }
 
   /** The lane to start from next, undefined when nothing may start. `blocked` takes a lane out. */

@@ -43,6 +43,7 @@ export class Window {
   private readonly options: WindowOptions;
   private readonly lanes = new Map<string, Lane>();
   private readonly sites = new Map<string, Site>();
+  private remoteSites = 0;
   private readonly turns: TurnsByChannel;
   private readonly messages = new Map<number, { row: MessageRow; jobs: number }>();
   private readonly rooms: Readonly<Record<ChannelName, readonly [Room, Room, Room]>> = {
@@ -59,7 +60,10 @@ export class Window {
   constructor(options: WindowOptions) {
     this.options = options;
     const { local, remote } = options.limits;
-    this.turns = { local: new Turns(local), remote: new Turns(remote) };
+    this.turns = {
+      local: new Turns(local),
+      remote: new Turns(remote, () => this.remoteSites > 1),
+    };
   }
 
   private lane(name: LaneName): Lane {
@@ -79,6 +83,7 @@ export class Window {
     if (!site) {
       site = new Site(name, this.options.now());
       this.sites.set(name, site);
+      if (site.channel === "remote") this.remoteSites++;
     }
     return site;
   }
@@ -127,6 +132,7 @@ export class Window {
     for (const [name, site] of this.sites) {
       if (site.running === 0 && site.lanes.length === 0 && site.usedAt < longAgo) {
         this.sites.delete(name);
+        if (site.channel === "remote") this.remoteSites--;
       }
     }
   }
@@ -243,6 +249,14 @@ export class Window {
   /** A delivery at the site has an answer, and did not wait long for it. */
   answered(site: Site): void {
     this.restand(site, "good");
+  }
+
+  /** How long deliveries take there. */
+  paced(site: Site, secondsEach: number): void {
+    const wasQuick = site.isQuick;
+    site.paced(secondsEach);
+    if (wasQuick || !site.isQuick) return;
+    for (const lane of site.lanes) if (lane.readyCount > 0) this.turns[lane.channel].enter(lane);
   }
 
   private restand(site: Site, standing: Standing): void {

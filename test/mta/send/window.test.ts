@@ -17,6 +17,13 @@ interface Running {
   silent: boolean;
 }
 
+function siteOf(model: Model, name: string): Site {
+  model.add(name);
+  const lane = model.window.next("remote", 1);
+  if (!lane) throw new Error(`nothing to start at ${name}`);
+  return lane.place;
+}
+
 /** A window over a store in memory, and the slots of one channel. Seconds pass when told. */
 class Model {
   now = 1_800_000_000;
@@ -176,6 +183,26 @@ test("a site that answers gets all slots but the reserve, and no more when it fa
   expect(model.start()).toHaveLength(19);
   model.endAll(() => true, "failed", true);
   expect(model.start()).toHaveLength(0);
+});
+
+test("a site that takes its time leaves half of the slots to others, once there are any", () => {
+  const model = new Model();
+  model.known("Rslow.test");
+  const site = siteOf(model, "Rslow.test");
+  model.window.paced(site, 0.25);
+  for (let sent = 0; sent < 60; sent++) model.add("Rslow.test");
+  const held = () => model.running.filter((slot) => slot.site === site).length;
+  // Alone (a smarthost, perhaps) it may have what a quick one has.
+  model.start();
+  expect(held()).toBe(19);
+  model.endAll(() => true, "answered");
+  model.add("Rother.test");
+  model.start();
+  expect(held()).toBe(9);
+  // It is seen to be quick: what waited starts.
+  for (let seen = 0; seen < 4; seen++) model.window.paced(site, 0.002);
+  model.start();
+  expect(held()).toBeGreaterThan(15);
 });
 
 test("known sites have slots while thirty hang, new ones a few, and hanging ones one at a time", async () => {
