@@ -3,9 +3,9 @@
  * delivered when the last step is done; a crash before leaves at most a file in `tmp` that readers sweep
  * after 36 hours. Bytes go in verbatim. maildir(5); qmail reference 4.4.
  *
- * What arrives in one turn is done together and shares the fsync of `new`. The first few files are
- * synced in this thread: on a quick disk handing an fsync to a thread and back costs more than the
- * fsync. The others, and all while the disk is slow, go to threads, where their fsyncs overlap.
+ * What arrives in one turn is done together and shares the fsync of `new`. A few files are synced in
+ * this thread: on a quick disk handing an fsync to a thread and back costs more than the fsync. Many,
+ * and all while the disk is slow, go to threads, where their fsyncs overlap.
  */
 import {
   closeSync,
@@ -31,7 +31,7 @@ const writeFile = promisify(write);
 
 /** How often another name is tried when one is taken. */
 const NAME_TRIES = 3;
-/** Files of one turn that are synced in this thread. */
+/** Most files of one turn that are synced in this thread. */
 const HERE = 8;
 const NEW_FILE = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL;
 
@@ -85,20 +85,20 @@ export class MaildirWriter {
   private runTurn(): void {
     const deliveries = this.turn;
     this.turn = [];
-    const here = this.pace.quick ? HERE : 0;
-    const later: Written[] = [];
-    const now: Written[] = [];
+    const files: Written[] = [];
     for (const delivery of deliveries) {
       try {
-        (now.length < here ? now : later).push(this.write(delivery));
+        files.push(this.write(delivery));
       } catch (error) {
         delivery.reject(error);
       }
     }
-    // Threads first: their fsyncs go on while we do ours.
-    for (const written of later) this.syncInThread(written);
-    if (now.length > 0) this.syncHere(now);
-    else this.pace.rest();
+    if (this.pace.quick && files.length <= HERE) {
+      this.syncHere(files);
+    } else {
+      for (const file of files) this.syncInThread(file);
+      this.pace.rest();
+    }
   }
 
   private write(delivery: Delivery): Written {
