@@ -175,13 +175,13 @@ test("when all places are taken an idle worker makes room for another uid", asyn
   expect(made.workerPids.length).toBeLessThanOrEqual(1);
 });
 
-test("100 uids are served under a cap of 6 workers, whatever the first ones have to do", async () => {
+test("200 uids are served under a cap of 6 workers, whatever the first ones have to do", async () => {
   const made = makePool({ total: 6, tenureMs: 0, perWorker: 1 });
   // These never run out of work: what is reported is handed in again.
   const busy = new Map<number, number>();
   const again = (uid: number) => busy.set(submit("a", uid), uid);
   for (let uid = 1; uid <= 6; uid++) for (let n = 0; n < 3; n++) again(uid);
-  const cold = Array.from({ length: 100 }, (_, n) => submit("a", 1000 + n));
+  const cold = Array.from({ length: 200 }, (_, n) => submit("a", 1000 + n));
   let most = 0;
   await until(() => {
     clock = Date.now();
