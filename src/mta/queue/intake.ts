@@ -19,12 +19,14 @@ import { unpackAddresses } from "./packed.ts";
 import { planJobs } from "./plan.ts";
 import type { QueueStore } from "./queue.ts";
 import { SpillBuffer } from "./spill.ts";
-import { classOf, isWhole, newRow, SLICE } from "./states.ts";
+import { classOf, isWhole, newRow } from "./states.ts";
 import type { Expansion, FirstSlice, MessageClass, NewMessage } from "./work.ts";
 
 /** Bytes of all messages being received that may stay in memory. */
 const BUDGET = 64 << 20;
 const SMALL_ENVELOPE = 65536;
+/** Recipients that are made into jobs before the commit: a slot's worth, so that it need not wait for more. */
+const FIRST_SLICE = 200;
 /** Of a spilled envelope so much stays in memory: its recipients need not wait for the rest. */
 const FIRST_BYTES = 4096;
 /** Below this much free space nothing is accepted: the rest is for marks. */
@@ -233,7 +235,7 @@ export class IncomingMessage {
     const known = message.envelope ?? this.firstRecipients;
     if (!router || !known) return null;
     const bytes = Buffer.from(known.buffer, known.byteOffset, known.length);
-    const { addresses, end } = unpackAddresses(bytes, 0, SLICE);
+    const { addresses, end } = unpackAddresses(bytes, 0, FIRST_SLICE);
     // The file of a spilled envelope goes with its last slice, which is expanded from it.
     const isLast = end >= message.envelopeBytes;
     if (addresses.length === 0 || (isLast && message.envelope === null)) return null;

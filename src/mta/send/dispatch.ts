@@ -169,9 +169,16 @@ export class Dispatch {
       if (channel.name === "remote") this.startRemote(channel, lane);
       else this.startLocal(channel, lane);
       this.o.window.check(lane);
+      if (channel.name === "remote" && channel.slots.length === 1) this.leaveNow(channel);
     }
     const { peer } = channel;
     if (peer && peer.backlogBytes >= PEER_BACKLOG) void peer.drained().then(() => this.wake());
+  }
+
+  /** The first slot after a pause: its connection is made while the next ones are put together. */
+  private leaveNow(channel: Slots): void {
+    this.o.out.flush();
+    channel.peer?.flush();
   }
 
   /** A pass over the job begins: retry time and fate of failures are fixed now. */

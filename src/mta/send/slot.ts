@@ -7,6 +7,8 @@ import type { Site } from "./site.ts";
 /** The peer of a channel: qmail-lspawn or qmail-rspawn. */
 export interface Peer extends ChunkSink {
   readonly backlogBytes: number;
+  /** Send now what was given to it. */
+  flush(): boolean;
 }
 
 export class Slot {
