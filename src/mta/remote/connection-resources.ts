@@ -11,8 +11,14 @@ export const WRITE_BYTES = 32768;
 /** Unused write buffers kept. A connection holds one only while it has something to say. */
 const SPARE = 32;
 const MOST_SESSIONS = 1000;
+/** Connections kept open without work, to all servers together. */
+export const MOST_RESTING = 256;
 /** A session holds the certificate of the server, as long as that one likes. */
 const LONGEST_SESSION = 16_384;
+
+interface Resting {
+  quit(): void;
+}
 
 export class ConnectionResources {
   readonly deadlines = new Deadlines();
@@ -20,9 +26,27 @@ export class ConnectionResources {
   /** What was read is dealt with before the next read, so one is enough for all. */
   readonly readBuffer = Buffer.allocUnsafeSlow(READ_BYTES);
   private readonly spare: Buffer[] = [];
+  /** Longest at rest first. */
+  private readonly resting = new Set<Resting>();
   private context: SecureContext | undefined;
   /** Least recently made first. */
   private readonly sessions = new Map<string, Buffer>();
+
+  /**
+   * The connection is kept for what may come. Mail for ten thousand sites would leave as many open, a
+   * descriptor each, and nobody is likely to need the oldest.
+   */
+  rests(connection: Resting): void {
+    this.resting.add(connection);
+    if (this.resting.size <= MOST_RESTING) return;
+    const [oldest] = this.resting;
+    oldest?.quit();
+  }
+
+  /** It has work again, or is closed. */
+  restsNoMore(connection: Resting): void {
+    this.resting.delete(connection);
+  }
 
   takeBuffer(): Buffer {
     return this.spare.pop() ?? Buffer.allocUnsafeSlow(WRITE_BYTES);

@@ -133,6 +133,7 @@ export class Pool implements ConnectionOwner, Timed {
       const [connection] = this.unused;
       if (!connection) break;
       this.unused.delete(connection);
+      this.options.resources.restsNoMore(connection);
       connection.kick();
     }
     const proven = this.provenUntil > 0 && (this.live.size > 0 || this.clock < this.provenUntil);
@@ -280,11 +281,13 @@ export class Pool implements ConnectionOwner, Timed {
 
   idle(connection: SmtpConnection): void {
     this.unused.add(connection);
+    this.options.resources.rests(connection);
   }
 
   gone(connection: SmtpConnection): void {
     this.live.delete(connection);
     this.unused.delete(connection);
+    this.options.resources.restsNoMore(connection);
     const job = this.current.get(connection);
     if (job) {
       this.current.delete(connection);

@@ -2,6 +2,7 @@
 import { createServer, type Server } from "node:net";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { DnsResolver } from "../../../src/lib/dns.ts";
+import { MOST_RESTING } from "../../../src/mta/remote/connection-resources.ts";
 import { hostTexts } from "../../../src/mta/remote/mx.ts";
 import { deliver, EngineKit, letters, many } from "../../support/remote-engine.ts";
 import { SmtpSink } from "../../support/smtp-sink.ts";
@@ -149,6 +150,25 @@ describe("Pool", () => {
     expect(sink.connections).toBe(3);
     await sink.until((s) => s.open === 0);
     expect(sink.commands.map((c) => c.at(-1))).toEqual(["QUIT", "QUIT", "QUIT"]);
+  });
+
+  it("keeps a bounded number of connections without work, the last used ones", async () => {
+    const sinks = await Promise.all(Array.from({ length: MOST_RESTING + 20 }, () => kit.sink()));
+    const routes = new Map(sinks.map(({ port }) => [`s${port}.test`, `relay.test:${port}`]));
+    const engine = kit.start(0, {
+      controls: { routes },
+      resolver: relay("127.0.0.1"),
+      limits: { idleSeconds: 1000 },
+    });
+    const send = async (sink: SmtpSink): Promise<string> =>
+      letters(await deliver(engine, { host: `s${sink.port}.test`, to: ["a@h"] }));
+    for (const sink of sinks) expect(await send(sink)).toBe("K");
+    const [first, last] = [sinks[0] as SmtpSink, sinks.at(-1) as SmtpSink];
+    await first.until((s) => s.open === 0);
+    expect(await send(last)).toBe("K");
+    expect(last.connections).toBe(1);
+    expect(await send(first)).toBe("K");
+    expect(first.connections).toBe(2);
   });
 
   it("gives up on a recipient that ends every connection, and serves the others", async () => {
