@@ -1,6 +1,6 @@
 /**
- * Logging without waiting: lines gather while a write is under way in the thread pool and leave as
- * the next one. Bounded: when the reader stalls, `full` becomes true and the owner stops making work
+ * Logging without waiting: lines gather while a write is under way in the thread pool, and a few
+ * milliseconds more when they are many, and leave as the next one. Bounded: when the reader stalls, `full` becomes true and the owner stops making work
  * until `drained` is called. Lines are never dropped. Hostile text goes through `logSafe`.
  */
 import { write } from "node:fs";
@@ -8,6 +8,8 @@ import { isErrno } from "./errors.ts";
 
 /** Characters that may wait for the reader. */
 const LIMIT = 1 << 20;
+/** A write that follows another one sooner waits this long for company: each costs two changes of thread. */
+const GATHER_MS = 5;
 /** Pause before another try when the descriptor does not block, and when the disk is full. */
 const BUSY_MS = 10;
 const TROUBLE_MS = 1000;
@@ -18,6 +20,7 @@ export class LogWriter {
   private outstanding = 0;
   private wasFull = false;
   private scheduled = false;
+  private wroteAt = 0;
   private waiters: (() => void)[] = [];
   /** Called when there is room again after `full`. */
   drained: () => void = () => {};
@@ -36,16 +39,24 @@ export class LogWriter {
   line(text: string): void {
     this.pending += `${text}\n`;
     if (this.scheduled || this.outstanding > 0) return;
-    this.scheduled = true;
-    setImmediate(() => {
-      this.scheduled = false;
-      this.send();
-    });
+    this.schedule();
   }
+
+  private schedule(): void {
+    this.scheduled = true;
+    if (performance.now() - this.wroteAt < GATHER_MS) setTimeout(this.leave, GATHER_MS);
+    else setImmediate(this.leave);
+  }
+
+  private readonly leave = (): void => {
+    this.scheduled = false;
+    this.send();
+  };
 
   private send(): void {
     if (this.outstanding > 0 || this.pending === "") return;
     const bytes = Buffer.from(this.pending);
+    this.wroteAt = performance.now();
     this.outstanding = this.pending.length;
     this.pending = "";
     this.write(bytes);
@@ -64,12 +75,13 @@ export class LogWriter {
 
   private wrote(): void {
     this.outstanding = 0;
-    this.send();
+    if (this.waiters.length > 0) this.send();
+    else if (this.pending !== "" && !this.scheduled) this.schedule();
     if (this.wasFull && !this.full) {
       this.wasFull = false;
       this.drained();
     }
-    if (this.outstanding > 0) return;
+    if (this.outstanding > 0 || this.pending !== "") return;
     for (const resolve of this.waiters.splice(0)) resolve();
   }
 
