@@ -17,7 +17,7 @@
 import { type Frame, FrameError, FrameReader, type FrameWriter } from "../../lib/frame.ts";
 
 /** Raised when a layout changes; peers of another version are refused. */
-export const PROTOCOL_VERSION = 2;
+export const PROTOCOL_VERSION = 3;
 /** Longest frame on any channel, bytes. */
 export const FRAME_LIMIT = 1 << 20;
 /** Most message bytes in one `body` frame. */
@@ -50,14 +50,6 @@ export function pick<T>(list: readonly T[], at: number): T {
   const value = list[at];
   if (value === undefined) throw new FrameError("unknown value");
   return value;
-}
-
-export function writeReport(out: FrameWriter, report: Report): void {
-  out.u53(report.delivery).u8(report.verdict.charCodeAt(0)).text(report.text);
-}
-
-export function readReport(f: Frame): Report {
-  return { delivery: f.u53(), verdict: readVerdict(f), text: f.text().slice(0, REPORT_LIMIT) };
 }
 
 /**

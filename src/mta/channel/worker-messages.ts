@@ -1,6 +1,6 @@
 /** qmail-lspawn and its local workers, on descriptor 3. */
 import { type Frame, FrameError, type FrameWriter } from "../../lib/frame.ts";
-import { type Report, readReport, writeReport } from "./protocol.ts";
+import { type Report, readReports, writeReports } from "./protocol.ts";
 
 export interface UserRecord {
   readonly user: string;
@@ -41,7 +41,8 @@ export type WorkerMessage =
   | { type: "stop" }
   // worker -> lspawn
   | { type: "ready" }
-  | { type: "result"; report: Report }
+  /** Deliveries that ended. */
+  | { type: "results"; reports: Report[] }
   | { type: "heartbeat" }
   /** The delivery has program lines and holds the worker alone until its result. */
   | { type: "exclusive"; delivery: number }
@@ -86,9 +87,9 @@ export function writeWorker(out: FrameWriter, m: WorkerMessage): void {
     case "ready":
       out.begin(33);
       break;
-    case "result":
-      out.begin(34);
-      writeReport(out, m.report);
+    case "results":
+      out.begin(34).u32(m.reports.length);
+      writeReports(out, m.reports);
       break;
     case "heartbeat":
       out.begin(35);
@@ -145,7 +146,7 @@ export function readWorker(f: Frame): WorkerMessage {
     case 33:
       return { type: "ready" };
     case 34:
-      return { type: "result", report: readReport(f) };
+      return { type: "results", reports: readReports(f, f.u32()) };
     case 35:
       return { type: "heartbeat" };
     case 36:

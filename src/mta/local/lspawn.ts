@@ -20,6 +20,8 @@ export class Lspawn {
   private reports: Report[] = [];
   private pool: WorkerPool | undefined;
   private lookups = 0;
+  /** The files of users/ were looked at in this turn. */
+  private looked = false;
 
   constructor(users: Users, send: (message: QueueMessage) => void) {
     this.users = users;
@@ -33,11 +35,7 @@ export class Lspawn {
 
   receive(message: QueueMessage): void {
     if (message.type === "local") {
-      this.lookups++;
-      // Only `user` is awaited; whatever goes wrong becomes a report.
-      void this.deliver(message).finally(() => {
-        this.lookups--;
-      });
+      this.deliver(message);
     } else if (message.type === "announced") {
       const key = message.capability.toString("hex");
       this.announcements.get(key)?.();
@@ -68,33 +66,67 @@ export class Lspawn {
     this.reports = [];
   }
 
-  private async deliver(work: LocalWork): Promise<void> {
-    const { delivery, deliveryKey, message, sizeBytes } = work;
-    // Per recipient, as the submitter named it; the routed address may have a virtual prepend.
-    const sender = expandVerp(work.sender, work.original);
-    const { local, domain } = splitAddress(work.recipient);
+  private deliver(work: LocalWork): void {
+    const { local } = splitAddress(work.recipient);
     // Mail to @host is thrown away, with success.
-    if (local === "") return this.report(localReport(delivery, 0));
-    let user: UserRecord;
-    try {
-      user = await this.users.find(local);
-    } catch (error) {
-      const code = error instanceof LookupTrouble ? error.code : LSPAWN_TROUBLE;
-      this.report(localReport(delivery, code));
+    if (local === "") {
+      this.report(localReport(work.delivery, 0));
       return;
     }
+    let user: UserRecord | undefined;
+    try {
+      user = this.users.assigned(local, this.looked);
+    } catch (error) {
+      this.fail(work, error);
+      return;
+    }
+    // What comes in one turn is one look at users/: every edit counts from the next turn on.
+    if (!this.looked) setImmediate(this.endTurn);
+    this.looked = true;
+    if (user) this.submit(work, user);
+    else this.ask(work, local);
+  }
+
+  private readonly endTurn = (): void => {
+    this.looked = false;
+  };
+
+  /** Nobody in users/: system accounts, which may take a while. */
+  private ask(work: LocalWork, local: string): void {
+    this.lookups++;
+    this.users.find(local).then(
+      (user) => {
+        this.lookups--;
+        this.submit(work, user);
+      },
+      (error: unknown) => {
+        this.lookups--;
+        this.fail(work, error);
+      },
+    );
+  }
+
+  private fail({ delivery }: LocalWork, error: unknown): void {
+    const code = error instanceof LookupTrouble ? error.code : LSPAWN_TROUBLE;
+    this.report(localReport(delivery, code));
+  }
+
+  private submit(work: LocalWork, user: UserRecord): void {
+    const { delivery, deliveryKey, message, token, sizeBytes, prefix } = work;
+    const { local, domain } = splitAddress(work.recipient);
     this.pool?.submit({
       type: "run",
       delivery,
       deliveryKey,
       message,
-      token: work.token,
+      token,
       sizeBytes,
-      sender,
+      // Per recipient, as the submitter named it; the routed address may have a virtual prepend.
+      sender: expandVerp(work.sender, work.original),
       local,
       host: domain,
       user,
-      prefix: work.prefix,
+      prefix,
       asCommand: false,
     });
   }

@@ -8,6 +8,7 @@ import { readFileSync, type Stats, statSync } from "node:fs";
 import { join } from "node:path";
 import { Cdb } from "../../lib/cdb.ts";
 import { isErrno } from "../../lib/errors.ts";
+import { isSameFile } from "../../lib/same-file.ts";
 import type { UserRecord } from "../channel/worker-messages.ts";
 import { compileAssign, lookUpAssign, RecordError } from "./assign.ts";
 import { LSPAWN_BUG, NO_ALIAS_USER, NOT_AS_ROOT, USERS_UNREADABLE } from "./report.ts";
@@ -19,35 +20,39 @@ export interface Identity {
 }
 
 export class Users {
-  private readonly directory: string;
   private readonly accounts: AccountSource;
   private readonly own: Identity;
   private readonly table: AssignTable;
 
   /** `own`: the uid and gid we run as; anything but root means one-uid mode. */
   constructor(home: string, accounts: AccountSource, own: Identity) {
-    this.directory = join(home, "users");
     this.accounts = accounts;
     this.own = own;
-    this.table = new AssignTable(this.directory);
+    this.table = new AssignTable(join(home, "users"));
   }
 
   /** Throws LookupTrouble with the code of the report. */
   async find(local: string): Promise<UserRecord> {
-    const assigned = this.assigned(local);
-    if (assigned?.uid === 0) throw new LookupTrouble(NOT_AS_ROOT);
-    if (this.own.uid !== 0) {
-      if (!assigned) throw new LookupTrouble(NO_ALIAS_USER);
-      return { ...assigned, uid: this.own.uid, gid: this.own.gid };
-    }
-    const record = assigned ?? (await lookUpAccount(this.accounts, local));
+    const record = this.assigned(local) ?? (await lookUpAccount(this.accounts, local));
     if (record.uid === 0) throw new LookupTrouble(NOT_AS_ROOT);
     return record;
   }
 
-  private assigned(local: string): UserRecord | undefined {
+  /**
+   * The user, when the files say it; undefined when system accounts are to be asked. `sameTurn`: the files
+   * were looked at in this turn of the event loop already. Throws as `find` does.
+   */
+  assigned(local: string, sameTurn = false): UserRecord | undefined {
+    const record = this.inTable(local, sameTurn);
+    if (record?.uid === 0) throw new LookupTrouble(NOT_AS_ROOT);
+    if (this.own.uid === 0) return record;
+    if (!record) throw new LookupTrouble(NO_ALIAS_USER);
+    return { ...record, uid: this.own.uid, gid: this.own.gid };
+  }
+
+  private inTable(local: string, sameTurn: boolean): UserRecord | undefined {
     try {
-      return this.table.find(local);
+      return this.table.find(local, sameTurn);
     } catch (error) {
       throw new LookupTrouble(error instanceof RecordError ? LSPAWN_BUG : USERS_UNREADABLE, error);
     }
@@ -59,17 +64,20 @@ const ANSWERS_KEPT = 10_000;
 
 /** The two files, opened anew when they change. */
 class AssignTable {
-  private readonly directory: string;
-  private stamp = "";
+  private readonly assignPath: string;
+  private readonly cdbPath: string;
+  /** The files as they were when `cdb` was made of one of them. */
+  private seen: { readonly assign: Stats | undefined; readonly cdb: Stats | undefined } | undefined;
   private cdb: Cdb | undefined;
   private readonly answers = new Map<string, UserRecord>();
 
   constructor(directory: string) {
-    this.directory = directory;
+    this.assignPath = join(directory, "assign");
+    this.cdbPath = join(directory, "cdb");
   }
 
-  find(local: string): UserRecord | undefined {
-    this.refresh();
+  find(local: string, sameTurn: boolean): UserRecord | undefined {
+    if (!sameTurn || !this.seen) this.refresh();
     const known = this.answers.get(local);
     if (known || !this.cdb) return known;
     const record = lookUpAssign(this.cdb, local);
@@ -79,24 +87,24 @@ class AssignTable {
   }
 
   private refresh(): void {
-    const assign = status(join(this.directory, "assign"));
-    const cdb = status(join(this.directory, "cdb"));
-    const compiled = cdb !== undefined && (!assign || cdb.mtimeMs >= assign.mtimeMs);
-    const used = compiled ? cdb : assign;
-    const stamp = used ? `${compiled} ${used.ino} ${used.mtimeMs} ${used.size}` : "";
-    if (stamp === this.stamp) return;
+    const assign = status(this.assignPath);
+    const cdb = status(this.cdbPath);
+    if (this.seen && isSame(assign, this.seen.assign) && isSame(cdb, this.seen.cdb)) return;
     this.cdb?.close();
     this.cdb = undefined;
     this.answers.clear();
-    this.stamp = "";
-    if (compiled) {
-      this.cdb = Cdb.open(join(this.directory, "cdb"));
+    this.seen = undefined;
+    if (cdb && (!assign || cdb.mtimeMs >= assign.mtimeMs)) {
+      this.cdb = Cdb.open(this.cdbPath);
     } else if (assign) {
-      const text = readFileSync(join(this.directory, "assign"), "utf8");
-      this.cdb = Cdb.of(compileAssign(text).bytes());
+      this.cdb = Cdb.of(compileAssign(readFileSync(this.assignPath, "utf8")).bytes());
     }
-    this.stamp = stamp;
+    this.seen = { assign, cdb };
   }
+}
+
+function isSame(a: Stats | undefined, b: Stats | undefined): boolean {
+  return a && b ? isSameFile(a, b) : a === b;
 }
 
 function status(path: string): Stats | undefined {

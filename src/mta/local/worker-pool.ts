@@ -46,7 +46,7 @@ export class WorkerPool {
   /** Take a delivery; its report comes through the context. */
   submit(run: Run): void {
     const group = this.group(run.user);
-    group.add(run, this.programs.has(addressKey(run)));
+    group.add(run, this.isProgram(run));
     this.place(group);
   }
 
@@ -123,9 +123,14 @@ export class WorkerPool {
     this.line(group);
   }
 
+  /** Whether the address is known to lead to program lines. */
+  private isProgram(run: Run): boolean {
+    return this.programs.size > 0 && this.programs.has(addressKey(run));
+  }
+
   private start(worker: WorkerProcess, run: Run): void {
-    const memory = this.programs.get(addressKey(run));
-    const asCommand = (memory?.kills ?? 0) >= this.context.limits.killsForgiven;
+    const kills = this.isProgram(run) ? this.programs.get(addressKey(run))?.kills : 0;
+    const asCommand = (kills ?? 0) >= this.context.limits.killsForgiven;
     const ready = asCommand ? { ...run, asCommand } : run;
     if (worker.occupant === run) worker.occupant = ready;
     worker.run(ready, this.context.now());
@@ -221,15 +226,15 @@ export class WorkerPool {
         // Its place among those that start is free, whether anything is left for it or not.
         this.grow();
       },
-      result: (report) => {
-        this.context.report(report);
+      results: (reports) => {
+        for (const report of reports) this.context.report(report);
         this.place(group);
         if (worker.runs.size === 0) this.thinOut();
       },
       exclusive: (run) => this.remember(run),
       back: (run, program) => {
         if (program) this.remember(run);
-        group.putBack(run, program || this.programs.has(addressKey(run)));
+        group.putBack(run, program || this.isProgram(run));
         this.place(group);
       },
       lost: (runs, occupant) => {

@@ -25,7 +25,7 @@ export interface WorkerStart {
 
 export interface WorkerEvents {
   ready(): void;
-  result(report: Report): void;
+  results(reports: Report[]): void;
   exclusive(run: Run): void;
   back(run: Run, program: boolean): void;
   /** Once, at the end; `runs` got no result. `occupant`: the one that held the worker alone. */
@@ -124,9 +124,9 @@ export class WorkerProcess {
         this.readyAt = this.heardAt;
         this.events.ready();
         break;
-      case "result": {
-        const run = this.take(message.report.delivery);
-        if (run) this.events.result(message.report);
+      case "results": {
+        const known = message.reports.filter(({ delivery }) => this.take(delivery));
+        if (known.length > 0) this.events.results(known);
         break;
       }
       case "exclusive": {

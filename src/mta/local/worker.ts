@@ -40,6 +40,8 @@ export class Worker {
   /** With what aborts their programs, where they have any. */
   private readonly running = new Map<number, AbortController | undefined>();
   private readonly files: DotQmailFiles;
+  /** Of this turn. */
+  private reports: Report[] = [];
   private exclusive = false;
   private stopping = false;
 
@@ -75,7 +77,7 @@ export class Worker {
     } catch (error) {
       const output = new BoundedOutput(OUTPUT_LIMIT + 1);
       const code = reportFailure(error, output);
-      this.context.send({ type: "result", report: localReport(delivery, code, output.bytes()) });
+      this.report(localReport(delivery, code, output.bytes()));
       return;
     }
     if (plan.hasProgram && this.running.size > 0) {
@@ -91,10 +93,21 @@ export class Worker {
     void this.deliver(run, plan, controller).then((report) => {
       this.running.delete(delivery);
       this.exclusive = false;
-      this.context.send({ type: "result", report });
+      this.report(report);
       this.stopWhenIdle();
     });
   }
+
+  private report(report: Report): void {
+    if (this.reports.length === 0) setImmediate(this.sendReports);
+    this.reports.push(report);
+  }
+
+  private readonly sendReports = (): void => {
+    if (this.reports.length === 0) return;
+    this.context.send({ type: "results", reports: this.reports });
+    this.reports = [];
+  };
 
   /** Never rejects. */
   private async deliver(
@@ -134,6 +147,8 @@ export class Worker {
   }
 
   private stopWhenIdle(): void {
-    if (this.stopping && this.running.size === 0) this.context.stopped();
+    if (!this.stopping || this.running.size > 0) return;
+    this.sendReports();
+    this.context.stopped();
   }
 }

@@ -37,7 +37,7 @@ const channel: Channel<WorkerMessage, WorkerMessage> = new Channel(
 );
 
 function report(delivery: number, text: string): void {
-  channel.send({ type: "result", report: { delivery, verdict: "K", text } });
+  channel.send({ type: "results", reports: [{ delivery, verdict: "K", text }] });
 }
 
 setInterval(() => {}, 1000);
