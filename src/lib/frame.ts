@@ -77,6 +77,11 @@ export class FrameWriter {
     return this;
   }
 
+  /** Bytes, or nothing at all, which is not the same as no bytes. */
+  optionalBytes(value: Uint8Array | null): this {
+    return value ? this.u8(1).bytes(value) : this.u8(0);
+  }
+
   end(): this {
     this.buffer.writeUInt32LE(this.length - this.start - 4, this.start);
     return this;
@@ -139,6 +144,11 @@ export class Frame {
     const size = this.u32();
     const from = this.need(size);
     return this.payload.subarray(from, from + size);
+  }
+
+  /** A copy. */
+  optionalBytes(): Buffer | null {
+    return this.u8() === 0 ? null : Buffer.from(this.bytes());
   }
 
   get left(): number {

@@ -72,6 +72,8 @@ export type QueueMessage =
       recipient: string;
       /** Fields of this copy alone, filled, in front of the body; "" none. */
       prefix: string;
+      /** A small body; null: the worker fetches it with the token, which is empty otherwise. */
+      body: Buffer | null;
     }
   | { type: "announced"; capability: Buffer }
   /** Nothing of this message is left to hand out until a retry: drop the cached body. */
@@ -157,7 +159,8 @@ export function writeQueue(out: FrameWriter, m: QueueMessage): void {
         .text(m.deliveryKey)
         .text(m.original)
         .text(m.recipient)
-        .text(m.prefix);
+        .text(m.prefix)
+        .optionalBytes(m.body);
       break;
     case "announced":
       out.begin(40).bytes(m.capability);
@@ -239,6 +242,7 @@ export function readQueue(f: Frame): QueueMessage {
         original: f.text(),
         recipient: f.text(),
         prefix: f.text(),
+        body: f.optionalBytes(),
       };
     case 40:
       return { type: "announced", capability: Buffer.from(f.bytes()) };

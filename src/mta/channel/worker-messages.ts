@@ -35,6 +35,8 @@ export type WorkerMessage =
       user: UserRecord;
       /** Fields of this copy alone, in front of the body; "" none. */
       prefix: string;
+      /** A small body; null: fetched with the token, which is empty otherwise. */
+      body: Buffer | null;
       asCommand: boolean;
     }
   /** lspawn -> worker: finish what runs and exit. */
@@ -79,6 +81,7 @@ export function writeWorker(out: FrameWriter, m: WorkerMessage): void {
         .text(m.user.dash)
         .text(m.user.ext)
         .text(m.prefix)
+        .optionalBytes(m.body)
         .u8(m.asCommand ? 1 : 0);
       break;
     case "stop":
@@ -120,8 +123,9 @@ export function readWorker(f: Frame): WorkerMessage {
         root: f.text(),
         defaultDelivery: f.text(),
       };
-    case 2: {
-      const head = {
+    case 2:
+      return {
+        type: "run",
         delivery: f.u53(),
         deliveryKey: f.text(),
         message: f.u53(),
@@ -130,17 +134,18 @@ export function readWorker(f: Frame): WorkerMessage {
         sender: f.text(),
         local: f.text(),
         host: f.text(),
+        user: {
+          user: f.text(),
+          uid: f.u32(),
+          gid: f.u32(),
+          home: f.text(),
+          dash: f.text(),
+          ext: f.text(),
+        },
+        prefix: f.text(),
+        body: f.optionalBytes(),
+        asCommand: f.u8() !== 0,
       };
-      const user = {
-        user: f.text(),
-        uid: f.u32(),
-        gid: f.u32(),
-        home: f.text(),
-        dash: f.text(),
-        ext: f.text(),
-      };
-      return { type: "run", ...head, user, prefix: f.text(), asCommand: f.u8() !== 0 };
-    }
     case 3:
       return { type: "stop" };
     case 33:

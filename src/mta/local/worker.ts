@@ -16,7 +16,9 @@ import {
   runDelivery,
 } from "./delivery.ts";
 import { DotQmailFiles } from "./dot-qmail-files.ts";
+import type { Instruction } from "./instruction.ts";
 import { localReport, OUTPUT_LIMIT } from "./report.ts";
+import type { StoredMessage } from "./stored-message.ts";
 
 type Run = Extract<WorkerMessage, { type: "run" }>;
 
@@ -29,17 +31,23 @@ const never = new AbortController().signal;
 export interface WorkerContext {
   readonly site: DeliverySite;
   readonly bodies: BodyCache;
+  /** A message whose body came with the order. */
+  stored(body: Buffer): StoredMessage;
   readonly defaultDelivery: string;
   send(message: WorkerMessage): void;
   /** Everything told to stop has ended. */
   stopped(): void;
 }
 
+const isFile = ({ kind }: Instruction): boolean => kind === "maildir" || kind === "mbox";
+
 export class Worker {
   private readonly context: WorkerContext;
   /** With what aborts their programs, where they have any. */
   private readonly running = new Map<number, AbortController | undefined>();
   private readonly files: DotQmailFiles;
+  /** Of this turn, by home and .qmail extension. */
+  private readonly plans = new Map<string, DeliveryPlan>();
   /** Of this turn. */
   private reports: Report[] = [];
   private exclusive = false;
@@ -71,9 +79,7 @@ export class Worker {
     }
     let plan: DeliveryPlan;
     try {
-      const { local, host: domain, sender, user } = run;
-      const address = { ...user, local, domain, sender };
-      plan = planDelivery(address, this.context.defaultDelivery, { files: this.files });
+      plan = this.plan(run);
     } catch (error) {
       const output = new BoundedOutput(OUTPUT_LIMIT + 1);
       const code = reportFailure(error, output);
@@ -98,6 +104,26 @@ export class Worker {
     });
   }
 
+  /** Deliveries that came in one turn share what they find, where it is files alone: one look at the home. */
+  private plan(run: Run): DeliveryPlan {
+    const { local, host: domain, sender, user } = run;
+    const { home, dash, ext } = user;
+    const address = { user: user.user, home, dash, ext, local, domain, sender };
+    const key = `${home}\0${dash}\0${ext}`;
+    const known = this.plans.get(key);
+    if (known) return { ...known, address, newSender: sender };
+    const plan = planDelivery(address, this.context.defaultDelivery, { files: this.files });
+    if (plan.failure === undefined && plan.instructions.every(isFile)) {
+      if (this.plans.size === 0) setImmediate(this.forgetPlans);
+      this.plans.set(key, plan);
+    }
+    return plan;
+  }
+
+  private readonly forgetPlans = (): void => {
+    this.plans.clear();
+  };
+
   private report(report: Report): void {
     if (this.reports.length === 0) setImmediate(this.sendReports);
     this.reports.push(report);
@@ -119,7 +145,9 @@ export class Worker {
     const { bodies, site } = this.context;
     const timer = controller && setTimeout(() => controller.abort(), DELIVERY_SECONDS * 1000);
     try {
-      const body = await bodies.take(run.message, run.token, run.sizeBytes);
+      const body = run.body
+        ? this.context.stored(run.body)
+        : await bodies.take(run.message, run.token, run.sizeBytes);
       let message = body;
       try {
         if (run.prefix !== "") message = await body.prefixed(Buffer.from(run.prefix, "latin1"));
@@ -135,7 +163,8 @@ export class Worker {
         return localReport(run.delivery, code, output.bytes());
       } finally {
         if (message !== body) message.close();
-        bodies.release(run.message);
+        if (run.body) body.close();
+        else bodies.release(run.message);
       }
     } catch (error) {
       const why = new TemporaryError("Unable to read message. (#4.3.0)", { cause: error });

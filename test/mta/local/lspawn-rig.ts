@@ -129,13 +129,14 @@ export class LspawnRig {
     return home;
   }
 
-  /** Hand out a delivery; resolves to its number. */
+  /** Hand out a delivery; resolves to its number. `travels`: the body is in the order. */
   deliver(
     recipient: string,
     body: string | Buffer = "Subject: x\n\nhi\n",
     sender = "s@x.example",
     key?: string,
     prefix = "",
+    travels = false,
   ): number {
     const delivery = this.next++;
     const message = 1000 + delivery;
@@ -152,6 +153,7 @@ export class LspawnRig {
       original: recipient,
       recipient,
       prefix,
+      body: travels ? bytes : null,
     });
     return delivery;
   }

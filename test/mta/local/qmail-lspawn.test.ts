@@ -69,6 +69,43 @@ test("a worker fetches the body once for many deliveries of one process", async 
   expect(rig.fetches).toBe(1);
 });
 
+test("a body that came with the order is what every instruction gets", async () => {
+  const home = await startJoe({ ".qmail-t": "./Maildir/\n|cat > seen\n&ann@other.example\n" });
+  const body = "Subject: x\n\nhi\n";
+  for (const prefix of ["", "X-For: joe=test.example\n"]) {
+    const sent = rig.deliver("joe-t@test.example", body, "s@x.example", undefined, prefix, true);
+    expect((await rig.report(sent)).text).toMatch(/^did 1\+1\+1\nqp \d\n$/);
+    const copy = `Delivered-To: joe-t@test.example\n${prefix}${body}`;
+    expect(newMail(home)).toContain(`Return-Path: <s@x.example>\n${copy}`);
+    expect(readFileSync(join(home, "seen"), "utf8")).toBe(`${prefix}${body}`);
+    expect(rig.mails.at(-1)?.body.toString()).toBe(copy);
+  }
+  expect(rig.fetches).toBe(0);
+});
+
+test("an edit of users/assign or a .qmail file counts from the next delivery on", async () => {
+  const home = await startJoe({ ".qmail-a": "./Maildir/\n" });
+  const other = rig.userHome("other", { ".qmail-a": "#\n" }, own.uid);
+  expect(await rig.outcome("joe-a@test.example")).toBe("Kdid 1+0+0\n");
+  writeFileSync(join(home, ".qmail-a"), "./Maildir/\n./Maildir/\n");
+  expect(await rig.outcome("joe-a@test.example")).toBe("Kdid 2+0+0\n");
+  rig.assign(`+joe-:joe:1:1:${other}:-::`);
+  expect(await rig.outcome("joe-a@test.example")).toBe("Kdid 0+0+0\n");
+});
+
+test("deliveries that come together each get their own sender, recipient and extension", async () => {
+  const home = await startJoe({ ".qmail-default": "./Maildir/\n" });
+  const sent = ["joe-a@x.example", "joe-A@x.example", "joe-a@y.example"].map((recipient, at) =>
+    rig.deliver(recipient, `${at}\n`, `s${at}@x.example`, undefined, "", true),
+  );
+  for (const delivery of sent) expect((await rig.report(delivery)).verdict).toBe("K");
+  expect(newMail(home).sort()).toEqual([
+    "Return-Path: <s0@x.example>\nDelivered-To: joe-a@x.example\n0\n",
+    "Return-Path: <s1@x.example>\nDelivered-To: joe-A@x.example\n1\n",
+    "Return-Path: <s2@x.example>\nDelivered-To: joe-a@y.example\n2\n",
+  ]);
+});
+
 test("a large body goes through a file and arrives whole everywhere", async () => {
   const home = await startJoe({ ".qmail-big": "./Maildir/\n|cat > seen\n&ann@other.example\n" });
   const body = Buffer.concat([

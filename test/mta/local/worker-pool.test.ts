@@ -90,6 +90,7 @@ function submit(local: string, uid = 1): number {
     host: "h",
     user,
     prefix: "",
+    body: null,
     asCommand: false,
   });
   return delivery;
