@@ -10,12 +10,16 @@ export class FrameError extends Error {
 }
 
 const EMPTY = Buffer.alloc(0);
+/** Most that is allocated because the last frames were as many. */
+const MOST_AHEAD = 65536;
 
 /** Collects fields of one or more frames into one buffer, so that a turn costs one write. */
 export class FrameWriter {
   private buffer: Buffer;
   private length = 0;
   private start = 0;
+  /** Size of what was taken last: the next one will be alike. */
+  private usual = 0;
 
   /** `buffer`: where the first frames go, until they do not fit. */
   constructor(buffer: Buffer = EMPTY) {
@@ -25,7 +29,9 @@ export class FrameWriter {
   private reserve(bytes: number): void {
     const need = this.length + bytes;
     if (need <= this.buffer.length) return;
-    const next = Buffer.allocUnsafe(Math.max(need, 4096, this.buffer.length * 2));
+    const next = Buffer.allocUnsafe(
+      Math.max(need, 4096, this.buffer.length * 2, Math.min(this.usual, MOST_AHEAD)),
+    );
     this.buffer.copy(next, 0, 0, this.length);
     this.buffer = next;
   }
@@ -82,6 +88,19 @@ export class FrameWriter {
     return value ? this.u8(1).bytes(value) : this.u8(0);
   }
 
+  /** Bytes in pieces, read as one. */
+  pieces(list: readonly Uint8Array[]): this {
+    let sizeBytes = 0;
+    for (const piece of list) sizeBytes += piece.length;
+    this.reserve(4 + sizeBytes);
+    this.length = this.buffer.writeUInt32LE(sizeBytes, this.length);
+    for (const piece of list) {
+      this.buffer.set(piece, this.length);
+      this.length += piece.length;
+    }
+    return this;
+  }
+
   end(): this {
     this.buffer.writeUInt32LE(this.length - this.start - 4, this.start);
     return this;
@@ -94,6 +113,7 @@ export class FrameWriter {
   /** The finished frames; the writer is empty afterwards. */
   take(): Buffer {
     const done = this.buffer.subarray(0, this.length);
+    this.usual = this.length;
     this.buffer = EMPTY;
     this.length = 0;
     return done;

@@ -10,7 +10,12 @@ import { join } from "node:path";
 import type { Urgency } from "../../src/lib/queue-door.ts";
 import { Channel } from "../../src/mta/channel/channel.ts";
 import { PROTOCOL_VERSION, type Verdict } from "../../src/mta/channel/protocol.ts";
-import { type QueueMessage, readQueue, writeQueue } from "../../src/mta/channel/queue-messages.ts";
+import {
+  type QueueMessage,
+  readQueue,
+  unfold,
+  writeQueue,
+} from "../../src/mta/channel/queue-messages.ts";
 
 export interface QueuedMail {
   readonly session: number;
@@ -162,6 +167,10 @@ class Peer {
       const known = !script.refuseHello && (!wanted || wanted.equals(message.capability));
       if (known) this.channel.send({ type: "welcome", version: PROTOCOL_VERSION });
       else this.channel.destroy();
+      return;
+    }
+    if (message.type === "mail") {
+      for (const part of unfold(message)) this.receive(part);
       return;
     }
     if (!script.sink) this.queue.log.push(keep(message));

@@ -20,6 +20,20 @@ export interface RemoteRecipient {
   readonly routed: string;
 }
 
+/** A mail that fits one frame, from open to commit. */
+export interface WholeMail {
+  readonly type: "mail";
+  readonly session: number;
+  readonly key: string;
+  readonly urgency: Urgency;
+  readonly prefix: string;
+  readonly sender: string;
+  /** Each ended by NUL. */
+  readonly recipients: string;
+  /** As many pieces as there are; read as one, which is a view. */
+  readonly body: readonly Buffer[];
+}
+
 export type QueueMessage =
   // client -> qmail-send
   | { type: "hello"; version: number; capability: Buffer }
@@ -31,6 +45,8 @@ export type QueueMessage =
   | { type: "recipients"; session: number; packed: Buffer }
   | { type: "commit"; session: number }
   | { type: "abort"; session: number }
+  /** All of the above in one, at most BODY_CHUNK bytes of body and recipients; they need no credit. */
+  | WholeMail
   /** Role remote, local, worker: give me the body of this message; answered by `chunk`s. */
   | { type: "fetch"; message: number; token: Buffer }
   /** Role remote and local: deliveries that ended. */
@@ -114,6 +130,17 @@ export function writeQueue(out: FrameWriter, m: QueueMessage): void {
       break;
     case "worker":
       out.begin(10).bytes(m.capability).u32(m.uid);
+      break;
+    case "mail":
+      out
+        .begin(11)
+        .u32(m.session)
+        .text(m.key)
+        .u8(index(urgencies, m.urgency))
+        .text(m.prefix)
+        .text(m.sender)
+        .text(m.recipients)
+        .pieces(m.body);
       break;
     case "welcome":
       out.begin(33).u32(m.version);
@@ -203,6 +230,17 @@ export function readQueue(f: Frame): QueueMessage {
       return { type: "reports", reports: readReports(f, f.u32()) };
     case 10:
       return { type: "worker", capability: Buffer.from(f.bytes()), uid: f.u32() };
+    case 11:
+      return {
+        type: "mail",
+        session: f.u32(),
+        key: f.text(),
+        urgency: pick(urgencies, f.u8()),
+        prefix: f.text(),
+        sender: f.text(),
+        recipients: f.text(),
+        body: [f.bytes()],
+      };
     case 33:
       return { type: "welcome", version: f.u32() };
     case 34:
@@ -251,4 +289,16 @@ export function readQueue(f: Frame): QueueMessage {
     default:
       throw new FrameError(`unknown queue message ${f.type}`);
   }
+}
+
+/** The same mail in the messages it stands for. */
+export function unfold(mail: WholeMail): QueueMessage[] {
+  const { session, key, urgency, prefix, sender, recipients, body } = mail;
+  return [
+    { type: "open", session, key, urgency, prefix },
+    ...body.map((bytes): QueueMessage => ({ type: "body", session, bytes })),
+    { type: "sender", session, address: sender },
+    { type: "recipients", session, packed: Buffer.from(recipients) },
+    { type: "commit", session },
+  ];
 }

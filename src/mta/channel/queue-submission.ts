@@ -1,7 +1,7 @@
 /**
- * One message on its way into the queue. Frames leave in the order of the calls; what fits one body
- * frame is held back until `commit`, so that a small mail is one write from open to commit. Never
- * more than CREDIT_WINDOW bytes are under way before the server gives credit.
+ * One message on its way into the queue. A small mail is held back until `commit` and leaves as one
+ * frame. Of a larger one frames leave in the order of the calls, and never more than CREDIT_WINDOW
+ * bytes are under way before the server gives credit.
  */
 import { PermanentError, TemporaryError } from "../../lib/errors.ts";
 import type { QueueReceipt, Submission, Urgency } from "../../lib/queue-door.ts";
@@ -27,10 +27,21 @@ export interface SubmissionHead {
 
 const NUL = Buffer.of(0);
 
+/** What was given so far, while one frame can hold it. */
+interface Small {
+  readonly body: Buffer[];
+  sender: string | undefined;
+  /** Each ended by NUL. */
+  recipients: string;
+  sizeBytes: number;
+}
+
 export class QueueSubmission implements Submission {
   private readonly carrier: SubmissionCarrier;
   private readonly session: number;
   private readonly head: SubmissionHead;
+  /** undefined: too much for one frame, or too unusual. */
+  private small: Small | undefined = { body: [], sender: undefined, recipients: "", sizeBytes: 0 };
   /** Pieces of the frame being filled, and which kind of frame it is. */
   private held: Buffer[] = [];
   private heldBytes = 0;
@@ -56,6 +67,11 @@ export class QueueSubmission implements Submission {
   /** Buffers are not copied: leave them alone until the commit. */
   put(bytes: Uint8Array | string): void {
     const buffer = typeof bytes === "string" ? Buffer.from(bytes) : viewOf(bytes);
+    const small = this.staysSmall(buffer.length);
+    if (small) {
+      small.body.push(buffer);
+      return;
+    }
     if (this.holding !== "body") this.release("body");
     for (let at = 0; at < buffer.length; ) {
       const take = Math.min(BODY_CHUNK - this.heldBytes, buffer.length - at);
@@ -66,11 +82,24 @@ export class QueueSubmission implements Submission {
   }
 
   from(sender: string): void {
+    if (this.small?.sender === undefined) {
+      const small = this.staysSmall(0);
+      if (small) {
+        small.sender = sender;
+        return;
+      }
+    }
+    this.unfold();
     this.release(this.holding);
     this.pass({ type: "sender", session: this.session, address: sender });
   }
 
   to(recipient: string): void {
+    const small = this.staysSmall(recipient.length + 1);
+    if (small) {
+      small.recipients += `${recipient}\0`;
+      return;
+    }
     if (this.holding !== "recipients") this.release("recipients");
     this.hold(Buffer.from(recipient));
     this.hold(NUL);
@@ -79,6 +108,11 @@ export class QueueSubmission implements Submission {
 
   /** Passed on as it is, in frames of whole addresses. */
   toPacked(packed: Buffer): void {
+    const small = this.staysSmall(packed.length);
+    if (small) {
+      small.recipients += packed.toString("utf8");
+      return;
+    }
     this.release("recipients");
     for (let at = 0; at < packed.length; ) {
       let end = Math.min(at + BODY_CHUNK, packed.length);
@@ -119,10 +153,37 @@ export class QueueSubmission implements Submission {
     if (this.ended || this.committing) return Promise.reject(new Error("commit without open"));
     return new Promise((resolve, reject) => {
       this.settle = { resolve, reject };
-      this.release("body");
       this.committing = true;
-      this.pass({ type: "commit", session: this.session });
+      const { small, session } = this;
+      if (small?.sender !== undefined && this.carrier.admit(session)) {
+        const { sender, recipients, body } = small;
+        this.opened = true;
+        this.carrier.send({ type: "mail", session, ...this.head, sender, recipients, body });
+        return;
+      }
+      this.unfold();
+      this.release("body");
+      this.pass({ type: "commit", session });
     });
+  }
+
+  /** What is held back, should `bytes` more still fit; else it leaves in frames, the rest after it. */
+  private staysSmall(bytes: number): Small | undefined {
+    const { small } = this;
+    if (!small) return undefined;
+    small.sizeBytes += bytes;
+    if (small.sizeBytes <= BODY_CHUNK) return small;
+    this.unfold();
+    return undefined;
+  }
+
+  private unfold(): void {
+    const { small } = this;
+    if (!small) return;
+    this.small = undefined;
+    for (const piece of small.body) this.put(piece);
+    if (small.sender !== undefined) this.from(small.sender);
+    if (small.recipients !== "") this.toPacked(Buffer.from(small.recipients));
   }
 
   abort(): void {
@@ -160,6 +221,7 @@ export class QueueSubmission implements Submission {
   private finish(): void {
     this.ended = true;
     this.held = [];
+    this.small = undefined;
     this.waiting = [];
     this.carrier.forget(this.session);
     this.makeRoom();

@@ -5,13 +5,31 @@
  */
 import { type Frame, FrameReader, FrameWriter } from "../../lib/frame.ts";
 import { isWhole } from "./states.ts";
-import type { MessageClass, NewJob, NewMessage, WriteOperation } from "./work.ts";
+import type {
+  Accepted,
+  MessageClass,
+  NewJob,
+  NewMessage,
+  WriteAnswer,
+  WriteOperation,
+} from "./work.ts";
 
 /** What is posted. `others` has null where the next message of `accepts` stands. */
 export interface PostedBatch {
-  readonly accepts: Uint8Array;
+  readonly accepts: Uint8Array<ArrayBuffer>;
   readonly others: readonly (WriteOperation | null)[];
 }
+
+/** The answers. `others` has null where the next three numbers of `accepted` stand: id, repeat, first job. */
+export interface PostedAnswers {
+  readonly accepted: readonly number[];
+  readonly others: readonly (WriteAnswer | null)[];
+  /** That of `accepts`, for the next batch. */
+  readonly buffer: ArrayBuffer;
+}
+
+/** A buffer that became larger is not kept. */
+export const SPARE_BYTES = 1 << 20;
 
 type Accept = WriteOperation & { kind: "accept" };
 
@@ -85,19 +103,21 @@ function readAccept(f: Frame): Accept {
   return { kind: "accept", message, slice: { jobs, cursor } };
 }
 
-/** The bytes of `accepts` are to be transferred: nobody else may hold their buffer. */
-export function packBatch(operations: readonly WriteOperation[]): PostedBatch {
+/** The bytes of `accepts` are to be transferred; `spare` is a buffer that came back with answers. */
+export function packBatch(operations: readonly WriteOperation[], spare?: ArrayBuffer): PostedBatch {
   let sizeBytes = 0;
   for (const one of operations) {
     if (one.kind === "accept") sizeBytes += 1024 + (one.message.body?.length ?? 0);
   }
-  const out = new FrameWriter(Buffer.from(new ArrayBuffer(sizeBytes)));
+  const fits = sizeBytes > 0 && spare && spare.byteLength >= sizeBytes;
+  const room = fits ? spare : new ArrayBuffer(sizeBytes * 2);
+  const out = new FrameWriter(Buffer.from(room));
   const others = operations.map((one) => {
     if (one.kind !== "accept") return one;
     writeAccept(out, one);
     return null;
   });
-  return { accepts: out.take(), others };
+  return { accepts: out.take() as Uint8Array<ArrayBuffer>, others };
 }
 
 export function unpackBatch({ accepts, others }: PostedBatch): WriteOperation[] {
@@ -106,4 +126,33 @@ export function unpackBatch({ accepts, others }: PostedBatch): WriteOperation[] 
   new FrameReader(bytes.length).push(bytes, (frame) => accepted.push(readAccept(frame)));
   let next = 0;
   return others.map((one) => one ?? (accepted[next++] as Accept));
+}
+
+export function packAnswers(
+  operations: readonly WriteOperation[],
+  answers: readonly WriteAnswer[],
+  { buffer }: Uint8Array<ArrayBuffer>,
+): PostedAnswers {
+  const accepted: number[] = [];
+  const others = answers.map((answer, at) => {
+    if (!answer.ok || operations[at]?.kind !== "accept") return answer;
+    const { id, repeat, firstJob } = answer.value as Accepted;
+    accepted.push(id, repeat ? 1 : 0, firstJob);
+    return null;
+  });
+  return { accepted, others, buffer };
+}
+
+export function unpackAnswers({ accepted, others }: PostedAnswers): WriteAnswer[] {
+  let at = 0;
+  return others.map((answer) => {
+    if (answer) return answer;
+    const value: Accepted = {
+      id: accepted[at] as number,
+      repeat: accepted[at + 1] === 1,
+      firstJob: accepted[at + 2] as number,
+    };
+    at += 3;
+    return { ok: true, value };
+  });
 }

@@ -16,7 +16,9 @@ import {
   decodeDropTrailer,
 } from "./drop-file.ts";
 import type { Failpoint } from "./failpoint.ts";
-import { type IncomingMessage, type Intake, KEY_LIMIT } from "./intake.ts";
+import type { IncomingMessage } from "./incoming-message.ts";
+import type { Intake } from "./intake.ts";
+import { KEY_LIMIT } from "./intake-answer.ts";
 
 const PIECE = 65536;
 /** Names looked at per scan, and files taken at the same time so that they share a commit. */

@@ -7,7 +7,7 @@
 import { join } from "node:path";
 import { Worker } from "node:worker_threads";
 import { TemporaryError } from "../../lib/errors.ts";
-import { packBatch } from "./batch.ts";
+import { type PostedAnswers, packBatch, SPARE_BYTES, unpackAnswers } from "./batch.ts";
 import type {
   Accepted,
   CrashedJob,
@@ -73,6 +73,8 @@ export class Queue implements QueueStore {
   private readonly fatal: (text: string) => void;
   private waiting: Waiting[] = [];
   private inFlight: Waiting[] | undefined;
+  /** Memory for the next batch. */
+  private spare: ArrayBuffer | undefined;
   private scheduled = false;
   private markTimer: NodeJS.Timeout | undefined;
   private readonly reads = new Map<
@@ -86,7 +88,11 @@ export class Queue implements QueueStore {
     this.writer = writer;
     this.reader = reader;
     this.fatal = fatal;
-    writer.on("message", (answers: WriteAnswer[]) => this.answered(answers));
+    writer.on("message", (posted: PostedAnswers) => {
+      const { byteLength } = posted.buffer;
+      if (byteLength > 0 && byteLength <= SPARE_BYTES) this.spare = posted.buffer;
+      this.answered(unpackAnswers(posted));
+    });
     reader.on(
       "message",
       ({ ticket, value, error }: { ticket: number; value: never; error?: string }) => {
@@ -174,9 +180,12 @@ export class Queue implements QueueStore {
       weight += this.waiting[count++]?.weight ?? 0;
     }
     this.inFlight = this.waiting.splice(0, count);
-    const batch = packBatch(this.inFlight.map((w) => w.operation));
-    const { buffer } = batch.accepts;
-    this.writer.postMessage(batch, buffer.byteLength > 0 ? [buffer as ArrayBuffer] : []);
+    const batch = packBatch(
+      this.inFlight.map((w) => w.operation),
+      this.spare,
+    );
+    if (batch.accepts.buffer === this.spare) this.spare = undefined;
+    this.writer.postMessage(batch, [batch.accepts.buffer]);
   }
 
   private answered(answers: WriteAnswer[]): void {

@@ -50,19 +50,25 @@ export function accept(
 ): Accepted {
   if (message.key !== "") {
     const first = store.findKey(message.key, message.uid);
-    if (first !== undefined) return { id: first, repeat: true };
+    if (first !== undefined) return { id: first, repeat: true, firstJob: 0 };
     store.insertKey(message.key, message.uid, message.id, message.born);
   }
   if (!slice) {
     store.insertMessage(message, { state: TODO, cursor: 0, expanded: 0, jobs: 0 });
-    return { id: message.id, repeat: false };
+    return { id: message.id, repeat: false, firstJob: 0 };
   }
   const { jobs, cursor } = slice;
   let expanded = 0;
   for (const job of jobs) expanded += job.count;
   const state = isWhole(message, slice) ? ACTIVE : TODO;
   store.insertMessage(message, { state, cursor, expanded, jobs: jobs.length });
-  return { id: message.id, repeat: false, jobIds: jobs.map((job) => store.insertJob(job)) };
+  // One writer, and ids that only grow: within a transaction they follow one another.
+  let firstJob = 0;
+  for (const job of jobs) {
+    const id = store.insertJob(job);
+    firstJob ||= id;
+  }
+  return { id: message.id, repeat: false, firstJob };
 }
 
 /** Whether the slice leaves nothing to expand: then the envelope need not be kept. */

@@ -88,8 +88,8 @@ export interface Accepted {
   readonly id: number;
   /** Whether the key was known: `id` is the first message, this one was not queued. */
   readonly repeat: boolean;
-  /** Ids of the jobs of the first slice, in their order. */
-  readonly jobIds?: readonly number[];
+  /** Id of the first job of the first slice, the others follow it; 0 none. */
+  readonly firstJob: number;
 }
 
 export interface Expansion {

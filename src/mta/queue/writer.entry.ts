@@ -1,7 +1,7 @@
 /** The writer thread: the only connection that writes the queue. Started by queue.ts. */
 import { parentPort, workerData } from "node:worker_threads";
 import { openDatabase } from "../../lib/sqlite.ts";
-import { type PostedBatch, unpackBatch } from "./batch.ts";
+import { type PostedBatch, packAnswers, unpackBatch } from "./batch.ts";
 import { Failpoint } from "./failpoint.ts";
 import { queueMigrations } from "./schema.ts";
 import { Store } from "./store.ts";
@@ -24,6 +24,8 @@ parentPort?.on("message", (batch: PostedBatch | null) => {
     parentPort?.close();
     return;
   }
-  parentPort?.postMessage(writer.run(unpackBatch(batch)));
+  const operations = unpackBatch(batch);
+  const answers = packAnswers(operations, writer.run(operations), batch.accepts);
+  parentPort?.postMessage(answers, [answers.buffer]);
 });
 parentPort?.postMessage("open");

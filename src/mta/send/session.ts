@@ -7,8 +7,16 @@
 import type { Socket } from "node:net";
 import { Channel } from "../channel/channel.ts";
 import { BODY_CHUNK, CREDIT_WINDOW, PROTOCOL_VERSION } from "../channel/protocol.ts";
-import { type QueueMessage, readQueue, writeQueue } from "../channel/queue-messages.ts";
-import type { IncomingMessage, Intake } from "../queue/intake.ts";
+import {
+  type QueueMessage,
+  readQueue,
+  unfold,
+  type WholeMail,
+  writeQueue,
+} from "../channel/queue-messages.ts";
+import type { IncomingMessage } from "../queue/incoming-message.ts";
+import type { Intake, Origin } from "../queue/intake.ts";
+import type { IntakeAnswer } from "../queue/intake-answer.ts";
 import type { Bodies } from "./bodies.ts";
 import type { Dispatch } from "./dispatch.ts";
 import type { Capabilities, Standing } from "./peers.ts";
@@ -49,6 +57,8 @@ export class Session {
   /** Deliveries go over this connection. */
   private works = false;
   private readonly submissions = new Map<number, Submission>();
+  /** Small mails that came whole and are on their way to the disk. */
+  private taken = 0;
   private readonly issued: Buffer[] = [];
   private fetching: Promise<void> = Promise.resolve();
   /** Bodies that wait in `fetching`, with the one under way. */
@@ -73,6 +83,7 @@ export class Session {
 
   /** Whether a commit is on its way. */
   get busy(): boolean {
+    if (this.taken > 0) return true;
     for (const submission of this.submissions.values()) if (submission.committing) return true;
     return false;
   }
@@ -114,6 +125,9 @@ export class Session {
 
   private received(m: QueueMessage, standing: Standing): void {
     switch (m.type) {
+      case "mail":
+        this.take(m, standing);
+        return;
       case "open":
         this.open(m, standing);
         return;
@@ -160,16 +174,45 @@ export class Session {
     }
   }
 
-  private open(opening: QueueMessage & { type: "open" }, standing: Standing): void {
-    const { session, key, prefix } = opening;
-    if (this.submissions.has(session) || this.submissions.size >= SESSIONS_PER_CLIENT) {
+  private mayOpen(session: number): boolean {
+    const open = this.submissions.size + this.taken;
+    return open < SESSIONS_PER_CLIENT && !this.submissions.has(session);
+  }
+
+  private origin(asked: WholeMail | (QueueMessage & { type: "open" }), standing: Standing): Origin {
+    const { key, prefix } = asked;
+    const phrase = this.context.phrase(standing);
+    // A stranger on the wire does not choose: what smtpd hands in is ordinary mail.
+    const urgency = standing.role === "smtpd" ? "normal" : asked.urgency;
+    return { uid: standing.uid, phrase, key, urgency, prefix };
+  }
+
+  /** Most mail: nothing to wait for before its commit. */
+  private take(mail: WholeMail, standing: Standing): void {
+    if (!this.mayOpen(mail.session)) {
       this.violation();
       return;
     }
-    const phrase = this.context.phrase(standing);
-    // A stranger on the wire does not choose: what smtpd hands in is ordinary mail.
-    const urgency = standing.role === "smtpd" ? "normal" : opening.urgency;
-    const message = this.context.intake.open({ uid: standing.uid, phrase, key, urgency, prefix });
+    const { intake, slow } = this.context;
+    const answer = slow() ? undefined : intake.take(this.origin(mail, standing), mail);
+    if (!answer) {
+      for (const message of unfold(mail)) this.received(message, standing);
+      return;
+    }
+    this.taken++;
+    void answer.then((said) => {
+      this.taken--;
+      this.answer(mail.session, said);
+    });
+  }
+
+  private open(opening: QueueMessage & { type: "open" }, standing: Standing): void {
+    const { session } = opening;
+    if (!this.mayOpen(session)) {
+      this.violation();
+      return;
+    }
+    const message = this.context.intake.open(this.origin(opening, standing));
     this.submissions.set(session, { message, window: CREDIT_WINDOW, owed: 0, committing: false });
   }
 
@@ -216,6 +259,10 @@ export class Session {
     await this.context.slow();
     const answer = await submission.message.commit();
     this.submissions.delete(session);
+    this.answer(session, answer);
+  }
+
+  private answer(session: number, answer: IntakeAnswer): void {
     if (answer.accepted) this.channel.send({ type: "accepted", session, id: answer.id });
     else {
       const { verdict, text } = answer;

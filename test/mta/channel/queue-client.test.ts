@@ -51,6 +51,30 @@ test("commit() of a small mail resolves with the id, and all of it arrives in on
   expect(client.openSessions).toBe(0);
 });
 
+test("a mail that outgrows one frame, or names two senders, arrives in the order it was given", async () => {
+  const { queue, client } = await start();
+  const large = client.open();
+  large.put("Subject: x\n\n");
+  large.from("ann@x");
+  large.to("a@x");
+  for (let n = 0; n < BODY_CHUNK / 8; n++) large.to(`number${n}@x`);
+  await large.commit();
+  const [mail] = queue.mails;
+  expect(mail).toMatchObject({ sender: "ann@x", body: Buffer.from("Subject: x\n\n") });
+  expect(mail?.recipients).toHaveLength(1 + BODY_CHUNK / 8);
+  expect(mail?.recipients.slice(0, 2)).toEqual(["a@x", "number0@x"]);
+  const twice = client.open();
+  twice.from("ann@x");
+  twice.from("bob@x");
+  twice.to("a@x");
+  await twice.commit();
+  expect(queue.log.filter((m) => m.type === "sender").map((m) => m.address)).toEqual([
+    "ann@x",
+    "ann@x",
+    "bob@x",
+  ]);
+});
+
 test("open() keeps interleaved sessions apart", async () => {
   const { queue, client } = await start();
   const mails = [1, 2, 3].map(() => client.open());
@@ -212,7 +236,7 @@ test("a lost connection fails every open commit temporarily, and later opens too
 test("abort() leaves nothing behind and commit() after it rejects", async () => {
   const { queue, client } = await start();
   const mail = client.open();
-  mail.put(Buffer.alloc(BODY_CHUNK));
+  mail.put(Buffer.alloc(BODY_CHUNK + 1));
   mail.abort();
   mail.abort();
   await queue.until(() => queue.aborted === 1);

@@ -27,6 +27,7 @@ import { PROTOCOL_VERSION, type Report } from "../../../src/mta/channel/protocol
 import {
   type QueueMessage,
   readQueue,
+  unfold,
   writeQueue,
 } from "../../../src/mta/channel/queue-messages.ts";
 
@@ -229,81 +230,84 @@ export class LspawnRig {
   private accept(socket: Duplex): void {
     const open = new Map<number, Mail & { parts: Buffer[] }>();
     let uid = -1;
+    const receive = (message: QueueMessage): void => {
+      switch (message.type) {
+        case "hello":
+          if (message.capability.equals(this.capability)) this.lspawn = channel;
+          else uid = this.announced.get(message.capability.toString("hex")) ?? -1;
+          if (this.lspawn !== channel && uid < 0) channel.destroy();
+          else channel.send({ type: "welcome", version: PROTOCOL_VERSION });
+          break;
+        case "worker":
+          this.announced.set(message.capability.toString("hex"), message.uid);
+          this.workerUids.push(message.uid);
+          channel.send({ type: "announced", capability: message.capability });
+          break;
+        case "reports":
+          for (const report of message.reports) this.reports.set(report.delivery, report);
+          break;
+        case "fetch": {
+          this.fetches++;
+          const bytes = this.bodies.get(message.message) ?? Buffer.alloc(0);
+          for (let at = 0; at === 0 || at < bytes.length; at += 65536) {
+            const last = at + 65536 >= bytes.length;
+            const piece = bytes.subarray(at, at + 65536);
+            channel.send({ type: "chunk", message: message.message, last, bytes: piece });
+          }
+          break;
+        }
+        case "open":
+          open.set(message.session, {
+            key: message.key,
+            sender: "",
+            recipients: [],
+            body: Buffer.alloc(0),
+            parts: [],
+            uid,
+          });
+          break;
+        case "body":
+          open.get(message.session)?.parts.push(Buffer.from(message.bytes));
+          channel.send({
+            type: "credit",
+            session: message.session,
+            bytes: message.bytes.length,
+          });
+          break;
+        case "sender": {
+          const mail = open.get(message.session);
+          if (mail) mail.sender = message.address;
+          break;
+        }
+        case "recipients":
+          open
+            .get(message.session)
+            ?.recipients.push(...message.packed.toString().split("\0").slice(0, -1));
+          break;
+        case "commit": {
+          const mail = open.get(message.session);
+          if (!mail) break;
+          const known = mail.key ? this.keys.get(mail.key) : undefined;
+          if (known === undefined) {
+            mail.body = Buffer.concat(mail.parts);
+            this.mails.push(mail);
+          }
+          const id = known ?? this.mails.length;
+          if (mail.key) this.keys.set(mail.key, id);
+          channel.send({ type: "accepted", session: message.session, id });
+          break;
+        }
+        default:
+          break;
+      }
+    };
     const channel: Channel<QueueMessage, QueueMessage> = new Channel(
       socket,
       writeQueue,
       readQueue,
       {
         message: (message) => {
-          switch (message.type) {
-            case "hello":
-              if (message.capability.equals(this.capability)) this.lspawn = channel;
-              else uid = this.announced.get(message.capability.toString("hex")) ?? -1;
-              if (this.lspawn !== channel && uid < 0) channel.destroy();
-              else channel.send({ type: "welcome", version: PROTOCOL_VERSION });
-              break;
-            case "worker":
-              this.announced.set(message.capability.toString("hex"), message.uid);
-              this.workerUids.push(message.uid);
-              channel.send({ type: "announced", capability: message.capability });
-              break;
-            case "reports":
-              for (const report of message.reports) this.reports.set(report.delivery, report);
-              break;
-            case "fetch": {
-              this.fetches++;
-              const bytes = this.bodies.get(message.message) ?? Buffer.alloc(0);
-              for (let at = 0; at === 0 || at < bytes.length; at += 65536) {
-                const last = at + 65536 >= bytes.length;
-                const piece = bytes.subarray(at, at + 65536);
-                channel.send({ type: "chunk", message: message.message, last, bytes: piece });
-              }
-              break;
-            }
-            case "open":
-              open.set(message.session, {
-                key: message.key,
-                sender: "",
-                recipients: [],
-                body: Buffer.alloc(0),
-                parts: [],
-                uid,
-              });
-              break;
-            case "body":
-              open.get(message.session)?.parts.push(Buffer.from(message.bytes));
-              channel.send({
-                type: "credit",
-                session: message.session,
-                bytes: message.bytes.length,
-              });
-              break;
-            case "sender": {
-              const mail = open.get(message.session);
-              if (mail) mail.sender = message.address;
-              break;
-            }
-            case "recipients":
-              open
-                .get(message.session)
-                ?.recipients.push(...message.packed.toString().split("\0").slice(0, -1));
-              break;
-            case "commit": {
-              const mail = open.get(message.session);
-              if (!mail) break;
-              const known = mail.key ? this.keys.get(mail.key) : undefined;
-              if (known === undefined) {
-                mail.body = Buffer.concat(mail.parts);
-                this.mails.push(mail);
-              }
-              const id = known ?? this.mails.length;
-              if (mail.key) this.keys.set(mail.key, id);
-              channel.send({ type: "accepted", session: message.session, id });
-              break;
-            }
-            default:
-              break;
-          }
+          for (const part of message.type === "mail" ? unfold(message) : [message]) receive(part);
           this.touched();
         },
         closed: () => {},

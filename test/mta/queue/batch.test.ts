@@ -1,9 +1,14 @@
 /** What is posted to the writer thread is what it gets: every field, null kept apart from empty. */
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { packBatch, unpackBatch } from "../../../src/mta/queue/batch.ts";
+import {
+  packAnswers,
+  packBatch,
+  unpackAnswers,
+  unpackBatch,
+} from "../../../src/mta/queue/batch.ts";
 import { isWhole } from "../../../src/mta/queue/states.ts";
-import type { MessageClass, WriteOperation } from "../../../src/mta/queue/work.ts";
+import type { MessageClass, WriteAnswer, WriteOperation } from "../../../src/mta/queue/work.ts";
 
 const bytes = fc.option(fc.uint8Array({ maxLength: 6000 }));
 const message = fc.record({
@@ -83,5 +88,23 @@ test("unpackBatch() gives what packBatch() took, in order", () => {
       expect(plain(unpackBatch(posted))).toEqual(before);
     }),
     { numRuns: 200 },
+  );
+});
+
+test("unpackAnswers() gives what packAnswers() took, also of a batch that failed in part", () => {
+  const outcome = fc.oneof(
+    fc.record({ id: fc.nat(), repeat: fc.boolean(), firstJob: fc.nat() }),
+    fc.constant(null),
+  );
+  fc.assert(
+    fc.property(fc.array(fc.tuple(operation, outcome), { maxLength: 6 }), (pairs) => {
+      const operations = pairs.map(([one]) => one);
+      const answers = pairs.map(([one, value]): WriteAnswer => {
+        if (!value) return { ok: false, code: "SQLITE_FULL", text: "disk full" };
+        return { ok: true, value: one.kind === "accept" ? value : null };
+      });
+      const posted = packAnswers(operations, answers, packBatch(operations).accepts);
+      expect(unpackAnswers(structuredClone(posted))).toEqual(answers);
+    }),
   );
 });

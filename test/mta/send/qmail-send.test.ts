@@ -5,7 +5,9 @@ import { join } from "node:path";
 import { afterEach, expect, test } from "vitest";
 import { cookieMark, recipientMark } from "../../../src/lib/header-prefix.ts";
 import { openDatabase } from "../../../src/lib/sqlite.ts";
+import type { WholeMail } from "../../../src/mta/channel/queue-messages.ts";
 import { DropWriter } from "../../../src/mta/queue/drop-file.ts";
+import { ADDRESS_TOO_LONG, BAD_ENVELOPE, KEY_LIMIT } from "../../../src/mta/queue/intake-answer.ts";
 import {
   eventually,
   makeHome,
@@ -293,6 +295,53 @@ test("qmail-send rereads locals and virtualdomains", async () => {
   expect((await send.ask("reread")).code).toBe(0);
   await smtpd.submit({ from: "joe@x.test", to: ["ann@new.test"], body: "\nx\n" });
   await eventually(() => local.work[0]?.recipient === "joe-ann@new.test", "local delivery");
+});
+
+test("qmail-send takes a mail in one frame, knows its key again, and refuses one it could not deliver", async () => {
+  const send = await start();
+  const smtpd = await send.peer("smtpd", 77, "intake");
+  let session = 0;
+  const hand = async (change: Partial<WholeMail>) => {
+    const mail: WholeMail = {
+      type: "mail",
+      session: ++session,
+      key: "",
+      urgency: "normal",
+      prefix: "",
+      sender: "joe@x.test",
+      recipients: "ann@far.test\0",
+      body: [Buffer.from("Subject: one\n\n"), Buffer.from("frame\n")],
+      ...change,
+    };
+    smtpd.channel.send(mail);
+    await eventually(() => smtpd.answers.has(mail.session), "answer");
+    return smtpd.answers.get(mail.session);
+  };
+  // The first looks at the disk and goes the way of large ones.
+  const first = await hand({ key: "a" });
+  const second = await hand({ key: "b" });
+  expect([first, second]).toMatchObject([{ type: "accepted" }, { type: "accepted", id: 2 }]);
+  expect(await hand({ key: "b" })).toMatchObject({ type: "accepted", id: 2 });
+  const badEnvelope = { type: "refused", verdict: "D", text: BAD_ENVELOPE };
+  for (const recipients of ["ann@far.test", "\0", "ann@far.test\0\0", "\ufffd@far.test\0"]) {
+    expect(await hand({ recipients }), JSON.stringify(recipients)).toMatchObject(badEnvelope);
+  }
+  expect(await hand({ sender: "a\0b" })).toMatchObject(badEnvelope);
+  expect(await hand({ prefix: "no field" })).toMatchObject(badEnvelope);
+  expect(await hand({ key: "k".repeat(KEY_LIMIT + 1) })).toMatchObject(badEnvelope);
+  const tooLong = { type: "refused", verdict: "D", text: ADDRESS_TOO_LONG };
+  expect(await hand({ sender: `${"a".repeat(2000)}@x.test` })).toMatchObject(tooLong);
+  expect(await hand({ recipients: `${"a".repeat(2000)}@x.test\0` })).toMatchObject(tooLong);
+  expect((await send.ask("qstat")).text).toMatch(/^messages in queue: 2\n/);
+  const remote = await send.peer("remote");
+  await eventually(() => remote.work.length === 2, "both");
+  for (const { message } of remote.work) {
+    expect(remote.body(message)).toMatch(
+      new RegExp(
+        `^Received: \\(qmail ${message} invoked from network\\); .*\nSubject: one\n\nframe\n$`,
+      ),
+    );
+  }
 });
 
 test("qmail-send closes a client that sends more than its credit", async () => {
