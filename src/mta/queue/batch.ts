@@ -33,16 +33,6 @@ export const SPARE_BYTES = 1 << 20;
 
 type Accept = WriteOperation & { kind: "accept" };
 
-/** Bytes, null kept apart from empty. */
-function writeBytes(out: FrameWriter, bytes: Uint8Array | null): void {
-  out.u8(bytes ? 1 : 0);
-  if (bytes) out.bytes(bytes);
-}
-
-function readBytes(frame: Frame): Buffer | null {
-  return frame.u8() === 0 ? null : frame.bytes();
-}
-
 function writeAccept(out: FrameWriter, { message: m, slice }: Accept): void {
   out
     .begin(0)
@@ -54,14 +44,14 @@ function writeAccept(out: FrameWriter, { message: m, slice }: Accept): void {
     .text(m.key)
     .text(m.prefix);
   out.u53(m.sizeBytes).u8(m.bodyType).u53(m.envelopeBytes);
-  writeBytes(out, m.hash);
-  writeBytes(out, m.body);
+  out.optionalBytes(m.hash);
+  out.optionalBytes(m.body);
   // When all recipients are in jobs, the envelope only must not look spilled.
-  writeBytes(out, m.envelope && slice && isWhole(m, slice) ? NOTHING : m.envelope);
+  out.optionalBytes(m.envelope && slice && isWhole(m, slice) ? NOTHING : m.envelope);
   out.u32(slice ? slice.jobs.length + 1 : 0).u53(slice?.cursor ?? 0);
   for (const job of slice?.jobs ?? []) {
     out.text(job.site).u32(job.count);
-    writeBytes(out, job.ordinals);
+    out.optionalBytes(job.ordinals);
     out.bytes(job.packed);
   }
   out.end();
@@ -81,9 +71,9 @@ function readAccept(f: Frame): Accept {
     sizeBytes: f.u53(),
     bodyType: f.u8(),
     envelopeBytes: f.u53(),
-    hash: readBytes(f),
-    body: readBytes(f),
-    envelope: readBytes(f),
+    hash: f.optionalBytes(),
+    body: f.optionalBytes(),
+    envelope: f.optionalBytes(),
   };
   const count = f.u32();
   const cursor = f.u53();
@@ -96,7 +86,7 @@ function readAccept(f: Frame): Accept {
       nextAt: message.born,
       site: f.text(),
       count: f.u32(),
-      ordinals: readBytes(f),
+      ordinals: f.optionalBytes(),
       packed: f.bytes(),
     });
   }
