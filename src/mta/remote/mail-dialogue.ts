@@ -26,8 +26,10 @@ export interface DialogueOptions {
   stream(body: WireBody, last: () => void): Promise<void>;
   /** The first transaction after a pause begins. */
   begins(): void;
-  /** Nothing in flight and nothing next. `exhausted`: no more on this connection. */
-  rests(exhausted: boolean): void;
+  /** Nothing in flight and nothing next. */
+  rests(): void;
+  /** All the messages this connection may carry are answered. `saidQuit`: QUIT is out, too. */
+  exhausted(saidQuit: boolean): void;
   /** The session cannot be followed any more. `untaken`: the peer takes nothing of what is in flight. */
   breakOff(untaken: boolean): void;
 }
@@ -64,6 +66,10 @@ export class MailDialogue {
   private needReset = false;
   private started = 0;
   private completed = 0;
+  /** Transactions that were completed when there was last nothing to do. */
+  private restedAfter = 0;
+  /** QUIT followed the last message. */
+  private saidQuit = false;
   private pumping = false;
   private over = false;
   private last: { readonly reply: Buffer; readonly outcome: Outcome } | undefined;
@@ -81,6 +87,16 @@ export class MailDialogue {
   /** It was given work and finished none. */
   get barren(): boolean {
     return this.started > 0 && this.completed === 0;
+  }
+
+  /**
+   * Messages it took before it closed (`untaken`: said 421) on the next. Undefined when it was given none
+   * or only after a pause: servers close what is idle, too.
+   */
+  takenBeforeNext(untaken: boolean): number | undefined {
+    const next = this.flights[0];
+    if (!next || this.completed === this.restedAfter || (next.sent && !untaken)) return undefined;
+    return this.completed;
   }
 
   /** The session is over: what is in flight goes back, or is in doubt and reported as such. */
@@ -235,8 +251,13 @@ export class MailDialogue {
 
   // ---- commands -----------------------------------------------------------------------------
 
+  /** No transaction may follow the one that began last. */
+  private get isLast(): boolean {
+    return this.started >= this.o.mostMessages;
+  }
+
   private get mayBegin(): boolean {
-    if (this.over || this.blocked || this.started >= this.o.mostMessages) return false;
+    if (this.over || this.blocked || this.isLast) return false;
     if (this.flights.length === 0) return true;
     return this.pipelining && this.flights.length < DEPTH && this.flightBytes < DEPTH_BYTES;
   }
@@ -251,9 +272,10 @@ export class MailDialogue {
       this.begin(transaction);
     }
     this.pumping = false;
-    if (!this.over && this.flights.length === 0) {
-      this.o.rests(this.started >= this.o.mostMessages);
-    }
+    if (this.over || this.flights.length > 0) return;
+    this.restedAfter = this.completed;
+    if (this.isLast) this.o.exhausted(this.saidQuit);
+    else this.o.rests();
   }
 
   private begin(transaction: Transaction): void {
@@ -292,7 +314,17 @@ export class MailDialogue {
     }
     this.blocked = plain === undefined;
     this.o.out.text(commands);
-    if (plain) this.o.out.bytes(plain);
+    if (plain) {
+      this.o.out.bytes(plain);
+      this.quitBehind();
+    }
+  }
+
+  /** RFC 2920 3.1: QUIT may leave with what it follows, and ends a group. */
+  private quitBehind(): void {
+    if (!this.isLast || !this.pipelining) return;
+    this.o.out.text("QUIT\r\n");
+    this.saidQuit = true;
   }
 
   private sendRecipient(flight: Flight): void {
@@ -311,6 +343,7 @@ export class MailDialogue {
       this.blocked = false;
       if (flight.accepted === 0) this.o.out.text(".\r\n");
       else if (body.data) this.o.out.bytes(body.data);
+      this.quitBehind();
       return;
     }
     void this.stream(flight);

@@ -11,6 +11,7 @@ import type { ConnectionResources } from "./connection-resources.ts";
 import type { Timed } from "./deadlines.ts";
 import { type Destination, hostTexts, type Target, targetsOf } from "./mx.ts";
 import { outcomes } from "./outcome-text.ts";
+import { SessionLength } from "./session-length.ts";
 import {
   type ConnectionOwner,
   type ConnectionSettings,
@@ -32,6 +33,8 @@ export interface PoolLimits {
 export interface PoolOptions {
   readonly settings: Omit<ConnectionSettings, "useTls" | "credentials">;
   readonly limits: PoolLimits;
+  /** Transactions on one connection. */
+  readonly mostMessages: number;
   readonly resources: ConnectionResources;
   readonly timeouts: TimeoutFile;
   /** Milliseconds since the epoch. */
@@ -70,6 +73,7 @@ export class Pool implements ConnectionOwner, Timed {
   /** Addresses that failed a moment ago, and when: tried last. */
   private readonly failed = new Map<string, number>();
   private readonly clearOnly = new Set<string>();
+  private readonly sessionLength = new SessionLength();
   private provenUntil = 0;
   private bad: { outcome: Outcome; until: number; resets: number } | undefined;
   /** Until then no further connection is opened: the server refused one. */
@@ -196,7 +200,9 @@ export class Pool implements ConnectionOwner, Timed {
       return false;
     }
     const settings = this.clearOnly.has(target.address) ? this.clearSettings : this.settings;
-    const connection = new SmtpConnection(target, settings, this.options.resources, this);
+    const { resources } = this.options;
+    const most = Math.min(this.options.mostMessages, this.sessionLength.most(this.clock));
+    const connection = new SmtpConnection(target, settings, most, resources, this);
     this.opening.set(connection, attempt);
     return true;
   }
@@ -294,6 +300,8 @@ export class Pool implements ConnectionOwner, Timed {
       job.held = false;
       if (!job.empty) this.waiting.unshift(job);
     }
+    const closedAfter = connection.peerClosedAfter;
+    if (closedAfter !== undefined) this.sessionLength.ended(closedAfter, this.clock);
     this.barren = connection.barren ? this.barren + 1 : 0;
     if (this.barren >= MOST_BARREN && this.live.size === 0) {
       this.barren = 0;

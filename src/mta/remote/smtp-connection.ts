@@ -22,8 +22,6 @@ export interface ConnectionSettings {
   readonly connectSeconds: number;
   readonly replySeconds: number;
   readonly idleSeconds: number;
-  /** Transactions on one connection. */
-  readonly mostMessages: number;
   readonly useTls: boolean;
   readonly credentials: Credentials | undefined;
 }
@@ -68,17 +66,22 @@ export class SmtpConnection implements Timed {
   private readonly out: SendBuffer;
   private socket: Socket;
   private phase: "connecting" | "hello" | "mail" | "closed" = "connecting";
+  private readonly mostMessages: number;
+  private closedAfter: number | undefined;
   private dialogue: MailDialogue | undefined;
 
+  /** `mostMessages`: transactions on this connection. */
   constructor(
     target: Target,
     settings: ConnectionSettings,
+    mostMessages: number,
     resources: ConnectionResources,
     owner: ConnectionOwner,
   ) {
     this.target = target;
     this.resources = resources;
     this.settings = settings;
+    this.mostMessages = mostMessages;
     this.owner = owner;
     this.handshake = new Handshake({
       ip: target.address,
@@ -131,6 +134,7 @@ export class SmtpConnection implements Timed {
       errorCode = error.code;
     });
     socket.on("end", () => {
+      this.peerCloses(false);
       this.lost(false);
       socket.destroy();
     });
@@ -152,6 +156,11 @@ export class SmtpConnection implements Timed {
   /** It was given work and finished none. */
   get barren(): boolean {
     return this.dialogue?.barren === true;
+  }
+
+  /** The messages it had taken when it closed although it was given another. */
+  get peerClosedAfter(): number | undefined {
+    return this.closedAfter;
   }
 
   /** There may be work: ask the owner, write what can be written. */
@@ -187,6 +196,10 @@ export class SmtpConnection implements Timed {
     if (this.phase === "connecting") this.refuse(true);
     else if (this.phase === "mail" && !this.dialogue?.busy) this.quit();
     else this.destroy();
+  }
+
+  private peerCloses(untaken: boolean): void {
+    if (this.phase === "mail") this.closedAfter = this.dialogue?.takenBeforeNext(untaken);
   }
 
   private lost(timedOut: boolean): void {
@@ -307,7 +320,7 @@ export class SmtpConnection implements Timed {
     return new MailDialogue({
       ip: target.address,
       extensions,
-      mostMessages: settings.mostMessages,
+      mostMessages: this.mostMessages,
       out,
       next: () => owner.next(this),
       putBack: (transaction) => owner.putBack(transaction),
@@ -315,19 +328,18 @@ export class SmtpConnection implements Timed {
       begins: () => {
         this.deadline = this.in(settings.replySeconds);
       },
-      rests: (exhausted) => this.rests(exhausted),
+      rests: () => this.rests(),
+      // What it says to QUIT nobody waits for (RFC 5321 4.1.1.10 leaves that open): every message is answered.
+      exhausted: (saidQuit) => (saidQuit ? this.destroy() : this.quit()),
       breakOff: (untaken) => {
+        if (untaken) this.peerCloses(true);
         this.finish(untaken);
         this.socket.destroySoon();
       },
     });
   }
 
-  private rests(exhausted: boolean): void {
-    if (exhausted) {
-      this.quit();
-      return;
-    }
+  private rests(): void {
     this.out.flush();
     this.deadline = this.in(this.settings.idleSeconds);
     this.owner.idle(this);

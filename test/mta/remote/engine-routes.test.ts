@@ -152,6 +152,38 @@ describe("Pool", () => {
     expect(sink.commands.map((c) => c.at(-1))).toEqual(["QUIT", "QUIT", "QUIT"]);
   });
 
+  it.each([true, false])(
+    "says QUIT behind the last message a server takes, once it is known (quiet: %s)",
+    async (quiet) => {
+      const sink = await kit.sink({ closeAfter: { messages: 2, quiet } });
+      const engine = kit.start(sink.port);
+      expect(letters(await deliver(engine, { sender: "l-@me-@[]", to: many(12) }))).toBe(
+        "K".repeat(12),
+      );
+      await sink.until((s) => s.open === 0);
+      expect(sink.connections).toBe(6);
+      const known = sink.commands.slice(3);
+      expect(known.map((c) => c.filter((line) => line.startsWith("MAIL")).length)).toEqual([
+        2, 2, 2,
+      ]);
+      // A server that closes without a word reads no more either.
+      if (!quiet) expect(known.map((c) => c.at(-1))).toEqual(["QUIT", "QUIT", "QUIT"]);
+    },
+  );
+
+  it("keeps what it sends one message at a time on one connection, though the server closes when idle", async () => {
+    const sink = await kit.sink();
+    const engine = kit.start(sink.port);
+    for (let n = 0; n < 4; n++) {
+      expect(letters(await deliver(engine, { to: ["a@h"] }))).toBe("K");
+      sink.hangUp();
+      await sink.until((s) => s.open === 0);
+    }
+    const before = sink.connections;
+    expect(letters(await deliver(engine, { sender: "l-@me-@[]", to: many(9) }))).toBe("KKKKKKKKK");
+    expect(sink.connections).toBe(before + 1);
+  });
+
   it("keeps a bounded number of connections without work, the last used ones", async () => {
     const sinks = await Promise.all(Array.from({ length: MOST_RESTING + 20 }, () => kit.sink()));
     const routes = new Map(sinks.map(({ port }) => [`s${port}.test`, `relay.test:${port}`]));
