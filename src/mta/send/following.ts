@@ -124,7 +124,7 @@ export class Following {
       this.o.events.warning("internal error: delivery report out of range");
       return;
     }
-    slot.ended[at] = 1;
+    slot.ended[at] = true;
     slot.left--;
     const job = slot.jobs[at] as Job;
     this.settle(channel.name, job, slot.indexes[at] as number, report);

@@ -5,8 +5,8 @@ import type { JobRow, Mark, MessageRow } from "../queue/work.ts";
 export class Job {
   readonly row: JobRow;
   readonly message: MessageRow;
-  /** Bit per settled recipient; what the next mark writes. */
-  private readonly settled: Uint8Array;
+  /** Bit per settled recipient, what the next mark writes; undefined while it is as in the row. */
+  private settled: Uint8Array | undefined;
   /** Taken apart when the pass over the job starts: most of the window waits. */
   private recipients: Recipients | undefined;
   private untried: number[] | undefined;
@@ -29,7 +29,6 @@ export class Job {
     this.row = row;
     this.message = message;
     this.crashes = row.crashes;
-    this.settled = bitmap(row.count, row.settled);
     if (!row.settled) return;
     for (let i = 0; i < row.count; i++) if (hasBit(row.settled, i)) this.settledCount++;
   }
@@ -68,15 +67,19 @@ export class Job {
 
   /** Local jobs: names the delivery, the same on every retry. */
   deliveryKey(index: number): string {
-    const bytes = this.row.ordinals;
-    const view = bytes && new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-    return `${this.message.id}.${view ? view.getUint32(index * 4, true) : index}`;
+    return `${this.message.id}.${ordinalAt(this.row.ordinals, index)}`;
   }
 
   settle(index: number): void {
-    setBit(this.settled, index);
     this.settledCount++;
     this.dirty = true;
+    // The last one is settled with the job itself: mail for one needs no bits.
+    if (this.settledCount < this.row.count) setBit(this.bits, index);
+  }
+
+  private get bits(): Uint8Array {
+    this.settled ??= bitmap(this.row.count, this.row.settled);
+    return this.settled;
   }
 
   fail(paragraph: string): void {
@@ -93,7 +96,7 @@ export class Job {
     const mark: Mark = {
       job: this.row.id,
       message: this.message.id,
-      settled: all ? null : this.settled.slice(),
+      settled: all ? null : this.bits.slice(),
       retryAt: all ? null : retryAt,
       crashes: this.clean ? 0 : this.crashes,
       failures: this.failures,
@@ -104,4 +107,11 @@ export class Job {
     this.dirty = false;
     return mark;
   }
+}
+
+/** Little-endian u32 number `index`; without a list, the index itself. */
+function ordinalAt(list: Uint8Array | null, index: number): number {
+  if (!list) return index;
+  const byte = (at: number): number => list[index * 4 + at] as number;
+  return (byte(0) | (byte(1) << 8) | (byte(2) << 16) | (byte(3) << 24)) >>> 0;
 }

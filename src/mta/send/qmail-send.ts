@@ -21,7 +21,6 @@
  */
 import type { Server, Socket } from "node:net";
 import { join } from "node:path";
-import { unixSeconds } from "../../lib/date822.ts";
 import { errorText, TemporaryError } from "../../lib/errors.ts";
 import { LogWriter } from "../../lib/log.ts";
 import { SMALL_BODY } from "../channel/protocol.ts";
@@ -108,7 +107,7 @@ export class QmailSend {
   }
 
   private readonly now = (): Date => new Date();
-  private readonly seconds = (): number => unixSeconds(new Date());
+  private readonly seconds = (): number => Math.floor(Date.now() / 1000);
 
   private path(...names: string[]): string {
     return join(this.o.home, "queue", ...names);

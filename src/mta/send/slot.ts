@@ -21,7 +21,7 @@ export class Slot {
   readonly indexes: readonly number[];
   /** Rows of the jobs, each once. */
   readonly ids: readonly number[];
-  readonly ended: Uint8Array;
+  readonly ended: boolean[];
   left: number;
   /** Whether somebody at the site answered; undefined when that cannot be told. */
   connected: boolean | undefined = false;
@@ -44,8 +44,8 @@ export class Slot {
     this.first = first;
     this.jobs = jobs;
     this.indexes = indexes;
-    this.ids = [...new Set(jobs)].map((job) => job.row.id);
-    this.ended = new Uint8Array(jobs.length);
+    this.ids = (jobs.length > 1 ? [...new Set(jobs)] : jobs).map((job) => job.row.id);
+    this.ended = new Array(jobs.length).fill(false);
     this.left = jobs.length;
     this.heardAt = now;
   }
