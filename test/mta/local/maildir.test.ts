@@ -28,35 +28,38 @@ const contents = (path: string): string[] =>
     .map((name) => readFileSync(join(path, "new", name), "latin1"))
     .sort();
 
-test("deliveries of one turn all arrive, and what fails fails alone", async () => {
-  const good = makeMaildir("good");
-  const other = makeMaildir("other");
-  const broken = makeMaildir("broken");
-  rmSync(join(broken, "new"), { recursive: true });
-  writeFileSync(join(dir, "file"), "");
-  const maildirs = writer();
-  const deliver = (path: string, text: string) =>
-    maildirs.deliver(path, lead, bufferInput(text)).then(
-      () => "delivered",
-      (error: unknown) => (error instanceof TemporaryError ? error.message : error),
-    );
-  const many = Array.from({ length: 30 }, (_, n) => `message ${String(n).padStart(2, "0")}\n`);
-  const [missing, file, half, one, ...all] = await Promise.all([
-    deliver(join(dir, "missing"), "x\n"),
-    deliver(join(dir, "file"), "x\n"),
-    deliver(broken, "x\n"),
-    deliver(other, "other\n"),
-    ...many.map((text) => deliver(good, text)),
-  ]);
-  expect(missing).toBe("Unable to chdir to maildir. (#4.2.1)");
-  expect(file).toBe("Unable to chdir to maildir. (#4.2.1)");
-  expect(half).toBe("Temporary error on maildir delivery. (#4.3.0)");
-  expect(one).toBe("delivered");
-  expect(new Set(all)).toEqual(new Set(["delivered"]));
-  expect(contents(good)).toEqual(many.map((text) => `${lead}${text}`));
-  expect(contents(other)).toEqual([`${lead}other\n`]);
-  for (const path of [good, other, broken]) expect(readdirSync(join(path, "tmp"))).toEqual([]);
-});
+test.each([30, 2])(
+  "deliveries of one turn all arrive, and what fails fails alone, %i that succeed",
+  async (count) => {
+    const good = makeMaildir("good");
+    const other = makeMaildir("other");
+    const broken = makeMaildir("broken");
+    rmSync(join(broken, "new"), { recursive: true });
+    writeFileSync(join(dir, "file"), "");
+    const maildirs = writer();
+    const deliver = (path: string, text: string) =>
+      maildirs.deliver(path, lead, bufferInput(text)).then(
+        () => "delivered",
+        (error: unknown) => (error instanceof TemporaryError ? error.message : error),
+      );
+    const many = Array.from({ length: count }, (_, n) => `message ${String(n).padStart(2, "0")}\n`);
+    const [missing, file, half, one, ...all] = await Promise.all([
+      deliver(join(dir, "missing"), "x\n"),
+      deliver(join(dir, "file"), "x\n"),
+      deliver(broken, "x\n"),
+      deliver(other, "other\n"),
+      ...many.map((text) => deliver(good, text)),
+    ]);
+    expect(missing).toBe("Unable to chdir to maildir. (#4.2.1)");
+    expect(file).toBe("Unable to chdir to maildir. (#4.2.1)");
+    expect(half).toBe("Temporary error on maildir delivery. (#4.3.0)");
+    expect(one).toBe("delivered");
+    expect(new Set(all)).toEqual(new Set(["delivered"]));
+    expect(contents(good)).toEqual(many.map((text) => `${lead}${text}`));
+    expect(contents(other)).toEqual([`${lead}other\n`]);
+    for (const path of [good, other, broken]) expect(readdirSync(join(path, "tmp"))).toEqual([]);
+  },
+);
 
 test("another process with the same host name and pid makes other file names", () => {
   const now = new Date();
