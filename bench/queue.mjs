@@ -61,7 +61,7 @@ function accept(addresses) {
     key: "",
     prefix: "",
   };
-  const [answer] = writer.run([{ kind: "accept", message, jobs: null }]);
+  const [answer] = writer.run([{ kind: "accept", message, slice: null }]);
   if (!answer.ok) throw new Error(answer.text);
   return id;
 }

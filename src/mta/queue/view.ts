@@ -69,7 +69,7 @@ export class QueueView {
           request.limit,
         ) as ReadResults["jobsOf"];
       case "checkpoint":
-        return this.checkpoint(request.truncate);
+        return this.checkpoint(request.restart);
       default:
         return request satisfies never;
     }
@@ -113,8 +113,8 @@ export class QueueView {
     return found;
   }
 
-  private checkpoint(truncate: boolean): ReadResults["checkpoint"] {
-    const rows = this.db.pragma(`wal_checkpoint(${truncate ? "TRUNCATE" : "PASSIVE"})`) as {
+  private checkpoint(restart: boolean): ReadResults["checkpoint"] {
+    const rows = this.db.pragma(`wal_checkpoint(${restart ? "RESTART" : "PASSIVE"})`) as {
       log: number;
     }[];
     return { walPages: rows[0]?.log ?? 0 };

@@ -211,7 +211,8 @@ export type ReadRequest =
       readonly after: number;
       readonly limit: number;
     }
-  | { readonly kind: "checkpoint"; readonly truncate: boolean };
+  /** `restart`: the log is written from its beginning again, which waits for those who read it. */
+  | { readonly kind: "checkpoint"; readonly restart: boolean };
 
 export interface ReadResults {
   claim: { readonly pages: readonly LanePage[]; readonly messages: readonly MessageRow[] };

@@ -16,6 +16,8 @@ const db = openDatabase(database, queueMigrations, {
   synchronous: "FULL",
   checkpointElsewhere: true,
 });
+// What a checkpoint could not keep shorter becomes this long again.
+db.pragma(`journal_size_limit = ${64 << 20}`);
 const point = new Failpoint(failpoint, () => process.kill(process.pid, "SIGKILL"));
 const writer = new Writer(new Store(db), mess, point);
 parentPort?.on("message", (batch: PostedBatch | null) => {
