@@ -19,7 +19,7 @@
  * BUGS         qmail-qread shows no recipients of jobs that are done as a whole.
  * SEE ALSO     qmail-start, qmail-lspawn, qmail-rspawn, qmail-qread, qmail-qstat, qmail-queue
  */
-import type { Server, Socket } from "node:net";
+import type { Socket } from "node:net";
 import { join } from "node:path";
 import { errorText, TemporaryError } from "../../lib/errors.ts";
 import { LogWriter } from "../../lib/log.ts";
@@ -29,19 +29,18 @@ import { Failpoint } from "../queue/failpoint.ts";
 import { Intake } from "../queue/intake.ts";
 import { Queue } from "../queue/queue.ts";
 import type { Expansion, MessageEnd, NewMessage } from "../queue/work.ts";
-import { serveAdmin } from "./admin.ts";
 import { Backlog } from "./backlog.ts";
 import { Bodies } from "./bodies.ts";
 import { Bouncer } from "./bouncer.ts";
+import { Clients } from "./clients.ts";
 import { readControls, rereadTables, type SendControls } from "./controls.ts";
 import { Dispatch } from "./dispatch.ts";
 import { Events } from "./events.ts";
+import { ExpiryGrace } from "./expiry-grace.ts";
 import { jobsThatWereOut, OutRecord } from "./out-record.ts";
-import { Capabilities, type Standing } from "./peers.ts";
-import { aliasUid, makeQueueDirectories, takeSendMutex } from "./queue-home.ts";
+import type { Standing } from "./peers.ts";
+import { makeQueueDirectories, takeSendMutex } from "./queue-home.ts";
 import { Router } from "./route.ts";
-import { Session, type SessionContext } from "./session.ts";
-import { listenAt } from "./sockets.ts";
 import { Todo } from "./todo.ts";
 import { openTrigger } from "./trigger.ts";
 import { Upkeep } from "./upkeep.ts";
@@ -72,7 +71,7 @@ export class QmailSend {
   private readonly o: SendOptions;
   private readonly log: LogWriter;
   readonly events: Events;
-  private readonly capabilities = new Capabilities();
+  private readonly clients: Clients;
   private controls!: SendControls;
   private router!: Router;
   private queue!: Queue;
@@ -86,23 +85,20 @@ export class QmailSend {
   private drop!: DropReader;
   private upkeep!: Upkeep;
   private backlog!: Backlog;
-  private servers: Server[] = [];
-  private readonly sessions = new Set<Session>();
   private trigger: Socket | undefined;
   private timers: NodeJS.Timeout[] = [];
   private lock: { close(): void } | undefined;
-  private notBefore = 0;
-  private lastTick = { wall: 0, steady: 0 };
+  private readonly grace: ExpiryGrace;
   private serving = false;
   private stopping = false;
   private dying = false;
-  private aliasUid: number | undefined;
-  private readonly networkUids = new Set<number>();
 
   constructor(options: SendOptions) {
     this.o = options;
     this.log = new LogWriter();
     this.events = new Events(this.log);
+    this.clients = new Clients(options.home, options.uid, this.events);
+    this.grace = new ExpiryGrace(options.expireGraceSeconds);
     this.log.drained = () => this.resume();
   }
 
@@ -134,14 +130,13 @@ export class QmailSend {
     });
     await this.queue.route(this.controls.tables);
     this.router = new Router(this.controls.tables);
-    this.aliasUid = aliasUid(home, this.o.uid);
     const { lastMessage } = await this.queue.read({ kind: "counts" });
     await this.accuse();
     this.build(failpoint, lastMessage);
     await this.upkeep.begin();
     const now = this.seconds();
     await this.backlog.load(now + this.controls.queuelifetime);
-    this.notBefore = now + this.o.expireGraceSeconds;
+    this.grace.begin();
     await this.bouncer.load();
     await this.todo.load();
     await this.listen();
@@ -165,14 +160,9 @@ export class QmailSend {
     this.out = new OutRecord(path);
   }
 
-  private phrase(uid: number): string {
-    if (this.networkUids.has(uid) && uid !== this.o.uid) return "from network";
-    return uid === this.aliasUid ? "by alias" : `by uid ${uid}`;
-  }
-
   private lifetime = () => ({
     queuelifetime: this.controls.queuelifetime,
-    notBefore: this.notBefore,
+    notBefore: this.grace.notBefore,
   });
 
   private build(failpoint: Failpoint, lastId: number): void {
@@ -247,48 +237,21 @@ export class QmailSend {
       intake: this.intake,
       failpoint,
       now: this.now,
-      phrase: (uid) => this.phrase(uid),
+      phrase: (uid) => this.clients.phrase(uid),
       forgetKey: (key, uid) => queue.forgetKey(key, uid),
       removed: (name, uid, why) => events.badDrop(name, uid, why),
     });
   }
 
-  private async listen(): Promise<void> {
-    const context: SessionContext = {
-      capabilities: this.capabilities,
-      intake: this.intake,
-      bodies: this.bodies,
-      dispatch: this.dispatch,
-      phrase: ({ role, uid }) => (role === "smtpd" ? "from network" : this.phrase(uid)),
-      slow: () => this.todo.slow(),
-      lost: (standing) => this.lost(standing),
-      stopping: () => this.stopping,
-    };
-    const serve = (socket: Socket): void => {
-      const session = new Session(socket, context, () => this.sessions.delete(session));
-      this.sessions.add(session);
-    };
-    this.servers = [
-      await listenAt(this.path("intake"), 0o660, serve),
-      await listenAt(this.path("deliver"), 0o666, serve),
-      await listenAt(this.path("admin"), 0o600, (socket) =>
-        serveAdmin(socket, {
-          queue: this.queue,
-          flush: () => this.flush(),
-          reread: () => this.reread(),
-        }),
-      ),
-    ];
-  }
-
-  private lost({ role }: Standing): void {
-    if (this.stopping) return;
-    const name = role === "local" ? "qmail-lspawn" : "qmail-rspawn";
-    this.events.alert(`lost ${name} connection, its deliveries are put back`);
+  private listen(): Promise<void> {
+    const { intake, bodies, dispatch, queue } = this;
+    return this.clients.listen(
+      { intake, bodies, dispatch, slow: () => this.todo.slow() },
+      { queue, flush: () => this.flush(), reread: () => this.reread() },
+    );
   }
 
   private startTimers(): void {
-    this.lastTick = { wall: Date.now(), steady: performance.now() };
     this.timers = [
       setInterval(() => this.tick(), TICK_MS),
       setInterval(() => void this.scanDrop(), SCAN_MS),
@@ -297,11 +260,7 @@ export class QmailSend {
   }
 
   private tick(): void {
-    const wall = Date.now();
-    const steady = performance.now();
-    const jump = Math.abs(wall - this.lastTick.wall - (steady - this.lastTick.steady));
-    if (jump > 30_000) this.notBefore = this.seconds() + this.o.expireGraceSeconds;
-    this.lastTick = { wall, steady };
+    this.grace.tick();
     this.dispatch.tick();
     this.window.tick();
     this.resume();
@@ -351,8 +310,7 @@ export class QmailSend {
   // ---- control ------------------------------------------------------------------------------
 
   announce(capability: Buffer, standing: Standing): void {
-    if (standing.role === "smtpd") this.networkUids.add(standing.uid);
-    this.capabilities.announce(capability, standing);
+    this.clients.announce(capability, standing);
   }
 
   /** HUP */
@@ -388,25 +346,16 @@ export class QmailSend {
     }
     for (const timer of this.timers) clearInterval(timer);
     this.trigger?.destroy();
-    for (const server of this.servers) server.close();
+    this.clients.close();
     this.todo.stop();
     this.bouncer.stop();
     await Promise.all([this.dispatch.stop(STOP_GRACE_MS), this.drop.stop()]);
-    await this.answered();
-    for (const session of this.sessions) session.channel.end();
+    await this.clients.end();
     await this.queue.close();
     this.out.close();
     this.lock?.close();
     this.events.exiting();
     this.o.exit(0, await this.log.flush());
-  }
-
-  /** Clients whose commit is under way get their answer, unless that takes long. */
-  private async answered(): Promise<void> {
-    for (let tries = 0; tries < 100; tries++) {
-      if (![...this.sessions].some((session) => session.busy)) return;
-      await new Promise((resolve) => setTimeout(resolve, 10));
-    }
   }
 
   private fatal(text: string): void {

@@ -36,8 +36,8 @@ export interface SessionContext {
   phrase(standing: Standing): string;
   /** Intake is behind: credit waits until it has caught up. */
   slow(): Promise<void> | undefined;
-  lost(standing: Standing, stopping: boolean): void;
-  stopping(): boolean;
+  /** A peer that had work is gone. */
+  lost(standing: Standing): void;
 }
 
 interface Submission {
@@ -117,7 +117,7 @@ export class Session {
     for (const capability of this.issued) this.context.capabilities.withdraw(capability);
     const { standing } = this;
     if (this.works && (standing?.role === "remote" || standing?.role === "local")) {
-      this.context.lost(standing, this.context.stopping());
+      this.context.lost(standing);
       this.context.dispatch.detach(standing.role, this.channel);
     }
     this.closed();
