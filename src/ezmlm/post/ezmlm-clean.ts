@@ -14,15 +14,16 @@
  * EXIT CODES   0 done. 100 wrong command line, or a post cannot be returned. 111 temporary.
  * SEE ALSO     ezmlm-store, ezmlm-moderate
  */
-import { readdirSync, rmSync, statSync } from "node:fs";
+import { rmSync, statSync } from "node:fs";
 import { unixSeconds } from "../../lib/date822.ts";
-import { errorText, isErrno, PermanentError, TemporaryError } from "../../lib/errors.ts";
+import { PermanentError } from "../../lib/errors.ts";
 import { SUCCESS } from "../../lib/exit-code.ts";
 import { OptionTable } from "../../lib/option.ts";
 import type { Host } from "../../lib/program.ts";
 import { inTurns } from "../list/in-turns.ts";
 import type { List } from "../list/list.ts";
 import { listProgram } from "../list/list-program.ts";
+import { namesIn } from "../list/quiet-directory.ts";
 import { versionRows } from "../list/version.ts";
 import { returnExpired } from "./moderation-mail.ts";
 import { isDecided, storedSender } from "./waiting-room.ts";
@@ -119,7 +120,7 @@ interface Waiting {
 
 function expired(list: List, before: number): Waiting[] {
   return ["pending", "accepted", "rejected", "unconfirmed"].flatMap((place) =>
-    names(list.path("mod", place))
+    namesIn(list.path("mod", place))
       .filter((name) => secondsOf(name) < before && /^\d+\.\d+$/.test(name))
       .sort()
       .map((name) => ({ place, name })),
@@ -129,15 +130,4 @@ function expired(list: List, before: number): Waiting[] {
 /** When the post came. */
 function secondsOf(name: string): number {
   return Number.parseInt(name, 10);
-}
-
-function names(path: string): string[] {
-  try {
-    return readdirSync(path);
-  } catch (error) {
-    if (isErrno(error, "ENOENT")) return [];
-    throw new TemporaryError(`Unable to read ${path}: ${errorText(error)}. (#4.3.0)`, {
-      cause: error,
-    });
-  }
 }

@@ -1,7 +1,8 @@
 /** Finds the file a command word names, as sh does, and tells whether it is one of our programs. */
-import { accessSync, constants, statSync } from "node:fs";
+import { accessSync, constants, type Stats, statSync } from "node:fs";
 import { basename } from "node:path";
 import type { Environment } from "../../lib/program.ts";
+import { isSameFile } from "../../lib/same-file.ts";
 
 export interface Executable {
   readonly path: string;
@@ -15,6 +16,16 @@ export function findExecutable(
   env: Environment,
   cwd: string,
 ): Executable | undefined {
+  const found = findFile(name, env, cwd);
+  return found && { path: found.path, allowed: mayExecute(found.path) };
+}
+
+interface Found {
+  readonly path: string;
+  readonly status: Stats;
+}
+
+function findFile(name: string, env: Environment, cwd: string): Found | undefined {
   if (name === "" || name.includes("\0")) return undefined;
   const places = name.includes("/")
     ? [name]
@@ -23,11 +34,11 @@ export function findExecutable(
   for (const place of places) {
     const path = place.startsWith("/") ? place : `${cwd}/${place}`;
     try {
-      if (!statSync(path).isFile()) continue;
+      const status = statSync(path, { throwIfNoEntry: false });
+      if (status?.isFile()) return { path, status };
     } catch {
-      continue; // not here, or not reachable: PATH goes on, as in sh
+      // not reachable: PATH goes on, as in sh
     }
-    return { path, allowed: mayExecute(path) };
   }
   return undefined;
 }
@@ -41,6 +52,9 @@ function mayExecute(path: string): boolean {
   }
 }
 
+/** The dispatcher of `root` as it was when we last might execute it. */
+let known: { readonly root: string; readonly status: Stats } | undefined;
+
 /**
  * The name of our program behind a command word: the file it leads to is our dispatcher. Anything else
  * of that name, such as another installation in /usr/local/bin, stays what it is.
@@ -51,15 +65,19 @@ export function ourProgramName(
   cwd: string,
   root: string,
 ): string | undefined {
-  const found = findExecutable(word, env, cwd);
-  if (!found?.allowed) return undefined;
+  const found = findFile(word, env, cwd);
+  return found && isDispatcher(found, root) ? basename(found.path) : undefined;
+}
+
+/** A post asks for a dozen words: one look at the file each is all it costs while nothing changes. */
+function isDispatcher({ path, status }: Found, root: string): boolean {
+  if (known?.root === root && isSameFile(known.status, status)) return true;
   try {
-    // Device and inode, for every line of every delivery asks: real paths cost a look per directory.
-    const dispatcher = statSync(`${root}/dist/main.cjs`, { bigint: true });
-    const file = statSync(found.path, { bigint: true });
-    const isOurs = file.ino === dispatcher.ino && file.dev === dispatcher.dev;
-    return isOurs ? basename(found.path) : undefined;
+    const dispatcher = statSync(`${root}/dist/main.cjs`);
+    if (!isSameFile(dispatcher, status) || !mayExecute(path)) return false;
   } catch {
-    return undefined; // nothing built, or gone meanwhile: certainly not ours
+    return false; // nothing built, or gone meanwhile: certainly not ours
   }
+  known = { root, status };
+  return true;
 }
