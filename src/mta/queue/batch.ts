@@ -1,13 +1,23 @@
 /**
  * Batches on their way to the writer thread. Messages that are accepted travel as frames in one
  * buffer that is handed over, not copied: cloning them as objects, with a buffer for each body, was a
- * fifth of the cost of taking a small mail in. Other operations are few and go as they are.
+ * fifth of the cost of taking a small mail in. Marks go as posted-marks.ts says; other operations are few and go
+ * as they are.
  */
 import { type Frame, FrameReader, FrameWriter } from "../../lib/frame.ts";
+import {
+  type PostedEnds,
+  type PostedMarks,
+  packEnds,
+  packMarks,
+  unpackEnds,
+  unpackMarks,
+} from "./posted-marks.ts";
 import { isWhole } from "./states.ts";
 import type {
   Accepted,
   MessageClass,
+  MessageEnd,
   NewJob,
   NewMessage,
   WriteAnswer,
@@ -17,13 +27,13 @@ import type {
 /** What is posted. `others` has null where the next message of `accepts` stands. */
 export interface PostedBatch {
   readonly accepts: Uint8Array<ArrayBuffer>;
-  readonly others: readonly (WriteOperation | null)[];
+  readonly others: readonly (Exclude<WriteOperation, { kind: "mark" }> | PostedMarks | null)[];
 }
 
 /** The answers. `others` has null where the next three numbers of `accepted` stand: id, repeat, first job. */
 export interface PostedAnswers {
   readonly accepted: readonly number[];
-  readonly others: readonly (WriteAnswer | null)[];
+  readonly others: readonly (WriteAnswer | { readonly ends: PostedEnds } | null)[];
   /** That of `accepts`, for the next batch. */
   readonly buffer: ArrayBuffer;
 }
@@ -103,6 +113,7 @@ export function packBatch(operations: readonly WriteOperation[], spare?: ArrayBu
   const room = fits ? spare : new ArrayBuffer(sizeBytes * 2);
   const out = new FrameWriter(Buffer.from(room));
   const others = operations.map((one) => {
+    if (one.kind === "mark") return packMarks(one.marks);
     if (one.kind !== "accept") return one;
     writeAccept(out, one);
     return null;
@@ -115,7 +126,10 @@ export function unpackBatch({ accepts, others }: PostedBatch): WriteOperation[] 
   const accepted: Accept[] = [];
   new FrameReader(bytes.length).push(bytes, (frame) => accepted.push(readAccept(frame)));
   let next = 0;
-  return others.map((one) => one ?? (accepted[next++] as Accept));
+  return others.map((one) => {
+    if (one?.kind === "mark") return { kind: "mark", marks: unpackMarks(one) };
+    return one ?? (accepted[next++] as Accept);
+  });
 }
 
 export function packAnswers(
@@ -125,7 +139,9 @@ export function packAnswers(
 ): PostedAnswers {
   const accepted: number[] = [];
   const others = answers.map((answer, at) => {
-    if (!answer.ok || operations[at]?.kind !== "accept") return answer;
+    const kind = answer.ok ? operations[at]?.kind : undefined;
+    if (answer.ok && kind === "mark") return { ends: packEnds(answer.value as MessageEnd[]) };
+    if (!answer.ok || kind !== "accept") return answer;
     const { id, repeat, firstJob } = answer.value as Accepted;
     accepted.push(id, repeat ? 1 : 0, firstJob);
     return null;
@@ -136,6 +152,7 @@ export function packAnswers(
 export function unpackAnswers({ accepted, others }: PostedAnswers): WriteAnswer[] {
   let at = 0;
   return others.map((answer) => {
+    if (answer && "ends" in answer) return { ok: true, value: unpackEnds(answer.ends) };
     if (answer) return answer;
     const value: Accepted = {
       id: accepted[at] as number,

@@ -32,6 +32,21 @@ const job = fc.record({
   ordinals: bytes,
   packed: fc.uint8Array(),
 });
+const count = fc.constantFrom(0, 0, 0, 3);
+const mark = fc.record({
+  job: fc.maxSafeNat(),
+  message: fc.maxSafeNat(),
+  settled: fc.option(fc.uint8Array({ maxLength: 25 }), { freq: 2 }),
+  retryAt: fc.option(fc.nat(), { freq: 2 }),
+  crashes: count,
+  failures: fc.array(fc.string(), { maxLength: 1 }),
+  keys: fc.array(fc.constantFrom("", "7.0", "7.1"), { maxLength: 2 }),
+});
+const end = fc.record({
+  message: fc.maxSafeNat(),
+  spilled: fc.boolean(),
+  end: fc.constantFrom("gone" as const, "bounce" as const),
+});
 const operation: fc.Arbitrary<WriteOperation> = fc.oneof(
   fc
     .record({ message, jobs: fc.option(fc.array(job, { maxLength: 4 })), cursor: fc.nat() })
@@ -49,6 +64,7 @@ const operation: fc.Arbitrary<WriteOperation> = fc.oneof(
       },
     })),
   fc.record({ kind: fc.constant("expand" as const), message: fc.nat() }),
+  fc.record({ kind: fc.constant("mark" as const), marks: fc.array(mark, { maxLength: 5 }) }),
 );
 
 /** Buffer and Uint8Array alike; an envelope that is in jobs as a whole stays behind. */
@@ -92,16 +108,19 @@ test("unpackBatch() gives what packBatch() took, in order", () => {
 });
 
 test("unpackAnswers() gives what packAnswers() took, also of a batch that failed in part", () => {
-  const outcome = fc.oneof(
-    fc.record({ id: fc.nat(), repeat: fc.boolean(), firstJob: fc.nat() }),
-    fc.constant(null),
+  const outcome = fc.option(
+    fc.record({
+      accepted: fc.record({ id: fc.nat(), repeat: fc.boolean(), firstJob: fc.nat() }),
+      ends: fc.array(end, { maxLength: 4 }),
+    }),
   );
   fc.assert(
     fc.property(fc.array(fc.tuple(operation, outcome), { maxLength: 6 }), (pairs) => {
       const operations = pairs.map(([one]) => one);
       const answers = pairs.map(([one, value]): WriteAnswer => {
         if (!value) return { ok: false, code: "SQLITE_FULL", text: "disk full" };
-        return { ok: true, value: one.kind === "accept" ? value : null };
+        if (one.kind === "mark") return { ok: true, value: value.ends };
+        return { ok: true, value: one.kind === "accept" ? value.accepted : null };
       });
       const posted = packAnswers(operations, answers, packBatch(operations).accepts);
       expect(unpackAnswers(structuredClone(posted))).toEqual(answers);
