@@ -42,7 +42,7 @@ export function planJobs(
       class: message.class,
       nextAt: message.born,
       count: group.originals.length,
-      ordinals: local ? new Uint8Array(Uint32Array.from(group.ordinals).buffer) : null,
+      ordinals: local ? packOrdinals(group.ordinals) : null,
       packed: packRecipients(group.originals, group.routed),
     });
   };
@@ -65,4 +65,10 @@ export function planJobs(
   }
   for (const [site, group] of groups) close(site, group);
   return jobs;
+}
+
+/** null when each recipient has the number of its place, as that of mail for one has. */
+function packOrdinals(ordinals: readonly number[]): Uint8Array | null {
+  if (ordinals.every((ordinal, at) => ordinal === at)) return null;
+  return new Uint8Array(new Uint32Array(ordinals).buffer);
 }

@@ -45,7 +45,7 @@ CREATE TABLE job (
   tries INTEGER NOT NULL DEFAULT 0,
   count INTEGER NOT NULL,               -- recipients
   settled BLOB,                         -- bit per recipient; NULL none
-  ordinals BLOB,                        -- u32 each; local jobs only
+  ordinals BLOB,                        -- u32 each; local jobs, where they differ from 0, 1, 2
   dsn BLOB,                             -- NOTIFY NUL ORCPT NUL each; NULL none (RFC 3461)
   packed BLOB NOT NULL                  -- original NUL routed NUL each; routed empty = same
 );

@@ -54,6 +54,7 @@ export interface JobRow {
   readonly crashes: number;
   readonly count: number;
   readonly settled: Uint8Array | null;
+  /** Local: number of each recipient in the message, u32 little-endian; null: 0, 1, 2 and so on. */
   readonly ordinals: Uint8Array | null;
   readonly packed: Uint8Array;
 }
