@@ -166,9 +166,9 @@ export class Frame {
     return this.payload.subarray(from, from + size);
   }
 
-  /** A copy. */
+  /** A view, as of `bytes`. */
   optionalBytes(): Buffer | null {
-    return this.u8() === 0 ? null : Buffer.from(this.bytes());
+    return this.u8() === 0 ? null : this.bytes();
   }
 
   get left(): number {

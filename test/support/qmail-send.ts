@@ -167,8 +167,6 @@ export interface Work {
   readonly deliveryKey: string;
   readonly sizeBytes: number;
   readonly prefix: string;
-  /** Local work: the body, when it came with the order. */
-  readonly body: Buffer | null;
 }
 
 export type SubmitAnswer = QueueMessage & { type: "accepted" | "refused" };
@@ -230,7 +228,6 @@ export class Peer {
           deliveryKey: "",
           sizeBytes: m.sizeBytes,
           prefix: m.prefix,
-          body: null,
         });
       });
     } else if (m.type === "local") this.take(m);

@@ -24,8 +24,6 @@ export const FRAME_LIMIT = 1 << 20;
 export const BODY_CHUNK = 65536;
 /** Bodies up to this size travel with the work; larger ones are fetched by token. */
 export const SMALL_BODY = 65536;
-/** Body bytes that may travel in the orders to qmail-lspawn, of all recipients of a job together. */
-export const ORDER_BODY = 16384;
 /** Body and envelope bytes a client may have under way per session before it waits for `credit`. */
 export const CREDIT_WINDOW = 4 * BODY_CHUNK;
 /** Longest report text kept of a delivery. qmail-send: 10000; lspawn cuts at 3000 itself. */

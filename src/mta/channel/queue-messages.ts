@@ -88,8 +88,6 @@ export type QueueMessage =
       recipient: string;
       /** Fields of this copy alone, filled, in front of the body; "" none. */
       prefix: string;
-      /** A small body; null: the worker fetches it with the token, which is empty otherwise. */
-      body: Buffer | null;
     }
   | { type: "announced"; capability: Buffer }
   /** Nothing of this message is left to hand out until a retry: drop the cached body. */
@@ -186,8 +184,7 @@ export function writeQueue(out: FrameWriter, m: QueueMessage): void {
         .text(m.deliveryKey)
         .text(m.original)
         .text(m.recipient)
-        .text(m.prefix)
-        .optionalBytes(m.body);
+        .text(m.prefix);
       break;
     case "announced":
       out.begin(40).bytes(m.capability);
@@ -280,7 +277,6 @@ export function readQueue(f: Frame): QueueMessage {
         original: f.text(),
         recipient: f.text(),
         prefix: f.text(),
-        body: f.optionalBytes(),
       };
     case 40:
       return { type: "announced", capability: Buffer.from(f.bytes()) };

@@ -35,8 +35,6 @@ export type WorkerMessage =
       user: UserRecord;
       /** Fields of this copy alone, in front of the body; "" none. */
       prefix: string;
-      /** A small body; null: fetched with the token, which is empty otherwise. */
-      body: Buffer | null;
       asCommand: boolean;
     }
   /** lspawn -> worker: finish what runs and exit. */
@@ -81,7 +79,6 @@ export function writeWorker(out: FrameWriter, m: WorkerMessage): void {
         .text(m.user.dash)
         .text(m.user.ext)
         .text(m.prefix)
-        .optionalBytes(m.body)
         .u8(m.asCommand ? 1 : 0);
       break;
     case "stop":
@@ -143,7 +140,6 @@ export function readWorker(f: Frame): WorkerMessage {
           ext: f.text(),
         },
         prefix: f.text(),
-        body: f.optionalBytes(),
         asCommand: f.u8() !== 0,
       };
     case 3:

@@ -61,7 +61,6 @@ async function serve(welcome: Extract<WorkerMessage, { type: "welcome" }>): Prom
         ? StoredMessage.of(await queue.fetchSmall(message, token), directory)
         : StoredMessage.from(queue.fetch(message, token, sizeBytes), directory, SMALL_BODY),
     ),
-    stored: (body) => StoredMessage.of(body, directory),
     defaultDelivery,
     send: (message) => channel.send(message),
     stopped: () => leave(0),

@@ -112,7 +112,7 @@ export class Lspawn {
   }
 
   private submit(work: LocalWork, user: UserRecord): void {
-    const { delivery, deliveryKey, message, token, sizeBytes, prefix, body } = work;
+    const { delivery, deliveryKey, message, token, sizeBytes, prefix } = work;
     const { local, domain } = splitAddress(work.recipient);
     this.pool?.submit({
       type: "run",
@@ -127,7 +127,6 @@ export class Lspawn {
       host: domain,
       user,
       prefix,
-      body,
       asCommand: false,
     });
   }

@@ -10,8 +10,7 @@
  *              installation is put before PATH when it is not in it.
  * FILES        users/assign users/cdb /etc/passwd
  * EXIT CODES   0 stopped. 111 the queue is gone or refuses us.
- * SECURITY     Runs as root; passes small messages on unread, and reads no file of a user. Never
- *              delivers as root.
+ * SECURITY     Runs as root; reads no message and no file of a user. Never delivers as root.
  * BUGS         Signals are ignored: qmail-start says when to stop.
  * SEE ALSO     qmail-local, qmail-users, qmail-newu, qmail-getpw, qmail-send
  */

@@ -18,7 +18,6 @@ import {
 import { DotQmailFiles } from "./dot-qmail-files.ts";
 import type { Instruction } from "./instruction.ts";
 import { localReport, OUTPUT_LIMIT } from "./report.ts";
-import type { StoredMessage } from "./stored-message.ts";
 
 type Run = Extract<WorkerMessage, { type: "run" }>;
 
@@ -31,8 +30,6 @@ const never = new AbortController().signal;
 export interface WorkerContext {
   readonly site: DeliverySite;
   readonly bodies: BodyCache;
-  /** A message whose body came with the order. */
-  stored(body: Buffer): StoredMessage;
   readonly defaultDelivery: string;
   send(message: WorkerMessage): void;
   /** Everything told to stop has ended. */
@@ -145,9 +142,7 @@ export class Worker {
     const { bodies, site } = this.context;
     const timer = controller && setTimeout(() => controller.abort(), DELIVERY_SECONDS * 1000);
     try {
-      const body = run.body
-        ? this.context.stored(run.body)
-        : await bodies.take(run.message, run.token, run.sizeBytes);
+      const body = await bodies.take(run.message, run.token, run.sizeBytes);
       let message = body;
       try {
         if (run.prefix !== "") message = await body.prefixed(Buffer.from(run.prefix, "latin1"));
@@ -163,8 +158,7 @@ export class Worker {
         return localReport(run.delivery, code, output.bytes());
       } finally {
         if (message !== body) message.close();
-        if (run.body) body.close();
-        else bodies.release(run.message);
+        bodies.release(run.message);
       }
     } catch (error) {
       const why = new TemporaryError("Unable to read message. (#4.3.0)", { cause: error });

@@ -4,7 +4,7 @@
  * Nothing starts while a mark cannot be committed, the log is stalled, or the peer does not take more.
  */
 import { HeaderPrefix } from "../../lib/header-prefix.ts";
-import { ORDER_BODY, type Report, SMALL_BODY } from "../channel/protocol.ts";
+import { type Report, SMALL_BODY } from "../channel/protocol.ts";
 import type { Failpoint } from "../queue/failpoint.ts";
 import type { QueueStore } from "../queue/queue.ts";
 import type { MessageEnd, MessageRow } from "../queue/work.ts";
@@ -35,7 +35,6 @@ const SUSPECT_WAIT = 10;
 /** Seconds in which a suspect that kills shows it. */
 const SUSPECT_ALONE = 120;
 const CRASHES = "Each attempt to deliver this message stopped the mail system. (#5.3.0)\n";
-const NO_TOKEN = Buffer.alloc(0);
 const bodyTypes = ["7bit", "8bit", "binary"] as const;
 
 export interface DispatchOptions {
@@ -256,12 +255,10 @@ export class Dispatch {
     if (this.convicted(channel, slot)) return;
     this.following.logStart(slot);
     const { message } = job;
-    const small = message.size * job.row.count <= ORDER_BODY;
-    const body = small ? this.o.bodies.cached(message.id) : undefined;
     channel.peer?.send({
       type: "local",
       message: message.id,
-      token: body ? NO_TOKEN : this.o.bodies.token(message.id),
+      token: this.o.bodies.token(message.id),
       sizeBytes: message.size,
       sender: message.sender,
       delivery: slot.first,
@@ -270,7 +267,6 @@ export class Dispatch {
       recipient: job.routed[index] as string,
       // Filled here: its secret is for nobody who only receives a copy.
       prefix: prefixFor(message, job.originals[index] as string),
-      body: body ? Buffer.from(body.buffer, body.byteOffset, body.length) : null,
     });
     this.o.failpoint.hit("deliver-sent");
   }

@@ -130,14 +130,13 @@ export class LspawnRig {
     return home;
   }
 
-  /** Hand out a delivery; resolves to its number. `travels`: the body is in the order. */
+  /** Hand out a delivery; resolves to its number. */
   deliver(
     recipient: string,
     body: string | Buffer = "Subject: x\n\nhi\n",
     sender = "s@x.example",
     key?: string,
     prefix = "",
-    travels = false,
   ): number {
     const delivery = this.next++;
     const message = 1000 + delivery;
@@ -154,7 +153,6 @@ export class LspawnRig {
       original: recipient,
       recipient,
       prefix,
-      body: travels ? bytes : null,
     });
     return delivery;
   }

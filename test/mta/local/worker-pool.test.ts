@@ -90,7 +90,6 @@ function submit(local: string, uid = 1): number {
     host: "h",
     user,
     prefix: "",
-    body: null,
     asCommand: false,
   });
   return delivery;
