@@ -23,6 +23,14 @@ import {
 
 const pageSize = 5000;
 const packedSize = 2000;
+/** Above every text there is: SQLite puts blobs there. */
+const top = Buffer.alloc(0);
+const everything = { after: "", before: top };
+/** `[` comes next after all that begins with `@`: NOCASE folds what lies between to `a` … `z`. */
+const withoutDomains = [
+  { after: "", before: "@" },
+  { after: "[", before: top },
+];
 /** Some 50 ms of work. */
 const changesPerTransaction = 10_000;
 /** Between the transactions of a long change; longer than TRY_MS, so that whoever waits gets its turn. */
@@ -125,19 +133,22 @@ export class SqliteDb implements SubscriberDb {
       return;
     }
     // Put together by SQLite, in the order of the inner query: a string per address would cost more
-    // than all the rest.
+    // than all the rest. Entries `@domain` are left out by where they stand: looking at each address
+    // took a quarter of the time, char() of each a seventh.
     const page = this.prepare(
-      `SELECT CAST(group_concat(address, char(@end)) || char(@end) AS BLOB) FROM (
-        SELECT address FROM subscriber WHERE db = @db AND address > @after AND slot <= 52
-        AND (@domains OR address NOT GLOB '@*') ORDER BY address LIMIT ${packedSize})`,
+      `SELECT CAST(group_concat(address, @mark) || @mark AS BLOB) FROM (
+        SELECT address FROM subscriber WHERE db = @db AND address > @after AND address < @before
+        AND slot <= 52 ORDER BY address LIMIT ${packedSize})`,
     ).pluck();
-    const what = { db: this.name, end, domains: domains ? 1 : 0 };
-    for (let after = ""; ; ) {
-      const packed = guard(() => page.get({ ...what, after })) as Buffer | null;
-      if (!packed) return;
-      const last = packed.lastIndexOf(end, packed.length - 2) + 1;
-      after = packed.toString("utf8", last, packed.length - 1);
-      yield packed;
+    const what = { db: this.name, mark: String.fromCharCode(end) };
+    for (const part of domains ? [everything] : withoutDomains) {
+      for (let { after, before } = part; ; ) {
+        const packed = guard(() => page.get({ ...what, after, before })) as Buffer | null;
+        if (!packed) break;
+        const last = packed.lastIndexOf(end, packed.length - 2) + 1;
+        after = packed.toString("utf8", last, packed.length - 1);
+        yield packed;
+      }
     }
   }
 

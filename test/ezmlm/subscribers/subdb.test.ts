@@ -197,6 +197,36 @@ describe.each([
     expect(await packed(list)).toEqual([]);
   });
 
+  it("leaves out nobody whose address sorts beside those of `@domain`", async () => {
+    const list = await listOf(await makeList(switches));
+    const leads = [
+      "!",
+      "0",
+      "?",
+      "?\u{fc}",
+      "A",
+      "a",
+      "Z",
+      "z",
+      "[",
+      "\\",
+      "]",
+      "^",
+      "_",
+      "`",
+      "{",
+      "~",
+    ];
+    const mailable = [...leads, "\u{fc}", "\u{10ffff}"].map(
+      (lead) => `${lead}@lead${lead.length}.example`,
+    );
+    // Lower case is another spelling of the same.
+    const apart = mailable.map((address, n) => address.replace("@", `${n}@`));
+    const domains = ["@a.example", "@z.example", "@0.example"];
+    await list.db().addAll([...domains, ...apart].map((address) => ({ address })));
+    expect((await packed(list)).sort()).toEqual([...apart].sort());
+  });
+
   it("loses nobody when four commands add at once", async () => {
     const test = await makeList(switches);
     const people = (who: number): string =>
