@@ -287,6 +287,11 @@ export function readQueue(f: Frame): QueueMessage {
   }
 }
 
+/** Bytes of body and recipients: what the queue holds in memory for it. */
+export function carriedBytes({ body, recipients }: WholeMail): number {
+  return body.reduce((sum, { length }) => sum + length, Buffer.byteLength(recipients));
+}
+
 /** The same mail in the messages it stands for. */
 export function unfold(mail: WholeMail): QueueMessage[] {
   const { session, key, urgency, prefix, sender, recipients, body } = mail;

@@ -3,6 +3,7 @@
  * frame. Of a larger one frames leave in the order of the calls, and never more than CREDIT_WINDOW
  * bytes are under way before the server gives credit.
  */
+import { isUtf8 } from "node:buffer";
 import { PermanentError, TemporaryError } from "../../lib/errors.ts";
 import type { QueueReceipt, Submission, Urgency } from "../../lib/queue-door.ts";
 import { BODY_CHUNK, CREDIT_WINDOW, type Verdict } from "./protocol.ts";
@@ -95,7 +96,7 @@ export class QueueSubmission implements Submission {
   }
 
   to(recipient: string): void {
-    const small = this.staysSmall(recipient.length + 1);
+    const small = this.staysSmall(Buffer.byteLength(recipient) + 1);
     if (small) {
       small.recipients += `${recipient}\0`;
       return;
@@ -108,7 +109,8 @@ export class QueueSubmission implements Submission {
 
   /** Passed on as it is, in frames of whole addresses. */
   toPacked(packed: Buffer): void {
-    const small = this.staysSmall(packed.length);
+    // One frame carries them as text, which holds UTF-8 only; what else it is the server has to see.
+    const small = this.staysSmall(isUtf8(packed) ? packed.length : BODY_CHUNK + 1);
     if (small) {
       small.recipients += packed.toString("utf8");
       return;

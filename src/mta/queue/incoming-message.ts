@@ -2,7 +2,6 @@
  * A message that comes in pieces, of any size: large bodies and envelopes go to spills while they
  * arrive. Nothing is left of one that was not committed.
  */
-import { isUtf8 } from "node:buffer";
 import { SMALL_BODY, type Verdict } from "../channel/protocol.ts";
 import type { Intake, Origin } from "./intake.ts";
 import {
@@ -66,7 +65,7 @@ export class IncomingMessage {
 
   /** Whole addresses, each ended by NUL. */
   addRecipients(packed: Buffer): Promise<void> | undefined {
-    const trouble = isUtf8(packed) ? recipientsTrouble(packed) : BAD_ENVELOPE;
+    const trouble = recipientsTrouble(packed);
     if (trouble !== undefined) {
       this.refuse("D", trouble);
       return undefined;

@@ -1,4 +1,5 @@
 /** What intake says to a submission, and why it says no: the envelope rules of qmail-queue. */
+import { isUtf8 } from "node:buffer";
 import { isPrefixTemplate } from "../../lib/header-prefix.ts";
 import type { Verdict } from "../channel/protocol.ts";
 import { ADDRESS_LIMIT } from "./drop-file.ts";
@@ -14,7 +15,10 @@ export const BAD_ENVELOPE = "qq envelope format error (#5.5.4)";
 /** Longest submission key. */
 export const KEY_LIMIT = 1000;
 
-/** What is wrong with a sender; undefined: nothing. U+FFFD is what bytes that are no UTF-8 became. */
+/** What bytes that are no UTF-8 became on their way: whose address it was nobody knows any more. */
+const REPLACED = Buffer.from("\ufffd");
+
+/** What is wrong with a sender; undefined: nothing. */
 export function senderTrouble(sender: string): string | undefined {
   if (Buffer.byteLength(sender) > ADDRESS_LIMIT) return ADDRESS_TOO_LONG;
   return /[\0\ufffd]/.test(sender) ? BAD_ENVELOPE : undefined;
@@ -22,6 +26,7 @@ export function senderTrouble(sender: string): string | undefined {
 
 /** What is wrong with whole addresses that ought to end with NUL each; undefined: nothing. */
 export function recipientsTrouble(packed: Buffer): string | undefined {
+  if (!isUtf8(packed) || packed.includes(REPLACED)) return BAD_ENVELOPE;
   if (packed.length > 0 && packed[packed.length - 1] !== 0) return BAD_ENVELOPE;
   for (let at = 0; at < packed.length; ) {
     const end = packed.indexOf(0, at);

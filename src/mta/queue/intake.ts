@@ -16,7 +16,6 @@ import type { Router } from "../send/route.ts";
 import type { Failpoint } from "./failpoint.ts";
 import { IncomingMessage } from "./incoming-message.ts";
 import {
-  BAD_ENVELOPE,
   type IntakeAnswer,
   originTrouble,
   recipientsTrouble,
@@ -94,15 +93,13 @@ export class Intake {
     mail: Pick<WholeMail, "sender" | "recipients" | "body">,
   ): Promise<IntakeAnswer> | undefined {
     const [bytes] = mail.body;
-    if (!bytes || mail.recipients === "" || !this.mayHold(bytes.length)) return undefined;
+    const packed = Buffer.from(mail.recipients);
+    const carried = (bytes?.length ?? 0) + packed.length;
+    if (!bytes || packed.length === 0 || !this.mayHold(carried)) return undefined;
     if (!this.isSpaceKnown()) return undefined;
     const trouble = this.options.refusing() ?? (this.isFull ? WRITE_ERROR : undefined);
     if (trouble !== undefined) return refused("Z", trouble);
-    const packed = Buffer.from(mail.recipients);
-    const unfit =
-      senderTrouble(mail.sender) ??
-      (mail.recipients.includes("\ufffd") ? BAD_ENVELOPE : recipientsTrouble(packed)) ??
-      originTrouble(origin);
+    const unfit = senderTrouble(mail.sender) ?? recipientsTrouble(packed) ?? originTrouble(origin);
     if (unfit !== undefined) return refused("D", unfit);
     const id = ++this.lastId;
     const received = this.received(id, origin);
@@ -116,11 +113,11 @@ export class Intake {
       { bytes: body, sizeBytes: body.length, ascii: isAscii(body), hash: sha256(body) },
       { bytes: packed, sizeBytes: packed.length },
     );
-    this.holds(body.length);
+    this.holds(carried);
     const answer = this.accept(message, packed).catch(
       (): IntakeAnswer => ({ accepted: false, verdict: "Z", text: WRITE_ERROR }),
     );
-    void answer.then(() => this.holds(-body.length));
+    void answer.then(() => this.holds(-carried));
     return answer;
   }
 

@@ -8,6 +8,7 @@ import type { Socket } from "node:net";
 import { Channel } from "../channel/channel.ts";
 import { BODY_CHUNK, CREDIT_WINDOW, PROTOCOL_VERSION } from "../channel/protocol.ts";
 import {
+  carriedBytes,
   type QueueMessage,
   readQueue,
   unfold,
@@ -189,7 +190,7 @@ export class Session {
 
   /** Most mail: nothing to wait for before its commit. */
   private take(mail: WholeMail, standing: Standing): void {
-    if (!this.mayOpen(mail.session)) {
+    if (!this.mayOpen(mail.session) || carriedBytes(mail) > BODY_CHUNK) {
       this.violation();
       return;
     }

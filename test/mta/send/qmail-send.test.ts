@@ -263,19 +263,25 @@ test("qmail-send rereads locals and virtualdomains", async () => {
   await eventually(() => local.work[0]?.recipient === "joe-ann@new.test", "local delivery");
 });
 
+const wholeMail: WholeMail = {
+  type: "mail",
+  session: 1,
+  key: "",
+  urgency: "normal",
+  prefix: "",
+  sender: "joe@x.test",
+  recipients: "ann@far.test\0",
+  body: [Buffer.from("Subject: one\n\nframe\n")],
+};
+
 test("qmail-send takes a mail in one frame, knows its key again, and refuses one it could not deliver", async () => {
   const send = await start();
   const smtpd = await send.peer("smtpd", 77, "intake");
   let session = 0;
   const hand = async (change: Partial<WholeMail>) => {
     const mail: WholeMail = {
-      type: "mail",
+      ...wholeMail,
       session: ++session,
-      key: "",
-      urgency: "normal",
-      prefix: "",
-      sender: "joe@x.test",
-      recipients: "ann@far.test\0",
       body: [Buffer.from("Subject: one\n\n"), Buffer.from("frame\n")],
       ...change,
     };
@@ -308,6 +314,35 @@ test("qmail-send takes a mail in one frame, knows its key again, and refuses one
       ),
     );
   }
+});
+
+test("an address that was no UTF-8 is refused on either way in", async () => {
+  const send = await start();
+  const smtpd = await send.peer("smtpd", 77, "intake");
+  // The first looks at the disk and goes the way of large ones.
+  for (const session of [1, 2]) {
+    smtpd.channel.send({ ...wholeMail, session, recipients: "\ufffd@far.test\0" });
+    await eventually(() => smtpd.answers.has(session), "answer");
+    expect(smtpd.answers.get(session)).toMatchObject({ verdict: "D", text: BAD_ENVELOPE });
+    await smtpd.submit({ from: "joe@x.test", to: ["ann@far.test"], body: "\nx\n" });
+    smtpd.answers.clear();
+  }
+});
+
+test("qmail-send closes a client whose mail in one frame is larger than such mail may be", async () => {
+  const send = await start();
+  for (const change of [
+    { body: [Buffer.alloc(65_530)] },
+    { recipients: "ann@far.test\0".repeat(6000) },
+  ]) {
+    const smtpd = await send.peer("smtpd", 77, "intake");
+    smtpd.channel.send(wholeMail);
+    await eventually(() => smtpd.answers.has(1), "the disk was looked at");
+    smtpd.channel.send({ ...wholeMail, ...change, session: 2 });
+    await eventually(() => smtpd.closed || smtpd.answers.has(2), "close");
+    expect(smtpd.answers.has(2)).toBe(false);
+  }
+  expect((await send.ask("qstat")).text).toMatch(/^messages in queue: 2\n/);
 });
 
 test("qmail-send closes a client that sends more than its credit", async () => {
