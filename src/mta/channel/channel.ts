@@ -40,7 +40,10 @@ export class Channel<In, Out> {
     socket.on("data", (chunk: Buffer) => {
       if (this.ended) return;
       try {
-        reader.push(chunk, (frame) => events.message(read(frame)));
+        reader.push(chunk, (frame) => {
+          // Nothing counts behind what made us give the peer up.
+          if (!socket.destroyed) events.message(read(frame));
+        });
       } catch (error) {
         this.finish(events, error instanceof Error ? error : new Error(String(error)));
       }

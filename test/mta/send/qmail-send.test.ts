@@ -345,6 +345,19 @@ test("qmail-send closes a client whose mail in one frame is larger than such mai
   expect((await send.ask("qstat")).text).toMatch(/^messages in queue: 2\n/);
 });
 
+test("qmail-send takes nothing from behind the words for which it closes a client", async () => {
+  const send = await start();
+  const smtpd = await send.peer("smtpd", 77, "intake");
+  const open = { type: "open", session: 1, key: "", urgency: "normal", prefix: "" } as const;
+  // All of it leaves in one write.
+  for (const message of [open, open, { ...wholeMail, session: 2 }]) smtpd.channel.send(message);
+  await eventually(() => smtpd.closed, "close");
+  const other = await send.peer("smtpd", 77, "intake");
+  const answer = await other.submit({ from: "joe@x.test", to: ["ann@far.test"], body: "\nx\n" });
+  expect(answer).toMatchObject({ type: "accepted" });
+  expect((await send.ask("qstat")).text).toMatch(/^messages in queue: 1\n/);
+});
+
 test("qmail-send closes a client that sends more than its credit", async () => {
   const send = await start();
   const smtpd = await send.peer("smtpd", 77, "intake");
