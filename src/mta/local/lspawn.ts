@@ -3,13 +3,16 @@
  * its user; reports go back, all of one turn together. Nothing here looks at a message.
  */
 import { expandVerp, splitAddress } from "../../lib/address.ts";
-import type { Report } from "../channel/protocol.ts";
+import { FRAME_LIMIT, REPORT_LIMIT, type Report } from "../channel/protocol.ts";
 import type { QueueMessage } from "../channel/queue-messages.ts";
 import type { UserRecord } from "../channel/worker-messages.ts";
 import { LSPAWN_TROUBLE, localReport } from "./report.ts";
 import { LookupTrouble } from "./system-accounts.ts";
 import type { Users } from "./users.ts";
 import type { WorkerPool } from "./worker-pool.ts";
+
+/** Reports that fit one frame though workers, who are anybody, send the longest texts of three-byte letters. */
+const MOST_REPORTS = Math.floor(FRAME_LIMIT / (REPORT_LIMIT * 3 + 16));
 
 type LocalWork = Extract<QueueMessage, { type: "local" }>;
 
@@ -58,6 +61,7 @@ export class Lspawn {
   report(report: Report): void {
     if (this.reports.length === 0) setImmediate(() => this.sendReports());
     this.reports.push(report);
+    if (this.reports.length >= MOST_REPORTS) this.sendReports();
   }
 
   sendReports(): void {
