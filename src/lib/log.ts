@@ -1,7 +1,8 @@
 /**
  * Logging without waiting: lines gather while a write is under way in the thread pool, and a few
- * milliseconds more when they are many, and leave as the next one. Bounded: when the reader stalls, `full` becomes true and the owner stops making work
- * until `drained` is called. Lines are never dropped. Hostile text goes through `logSafe`.
+ * milliseconds more when they are many, and leave as the next one. Bounded: when the reader stalls,
+ * `full` becomes true and the owner stops making work until `drained` is called. Lines are never
+ * dropped. Hostile text goes through `logSafe`.
  */
 import { write } from "node:fs";
 import { isErrno } from "./errors.ts";

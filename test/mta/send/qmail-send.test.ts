@@ -316,6 +316,24 @@ test("qmail-send takes a mail in one frame, knows its key again, and refuses one
   }
 });
 
+test("stopped, qmail-send answers every mail in one frame, and keeps those it said yes to", async () => {
+  const send = await start();
+  const smtpd = await send.peer("smtpd", 77, "intake");
+  smtpd.channel.send(wholeMail);
+  await eventually(() => smtpd.answers.has(1), "the disk was looked at");
+  for (let session = 2; session <= 300; session++) smtpd.channel.send({ ...wholeMail, session });
+  smtpd.channel.flush();
+  await eventually(() => smtpd.answers.size > 10, "some");
+  send.control.send({ type: "stop" });
+  expect(await send.exited).toBe(0);
+  await eventually(() => smtpd.closed, "close");
+  expect(smtpd.answers.size).toBe(300);
+  const taken = [...smtpd.answers.values()].filter(({ type }) => type === "accepted");
+  const again = await restart(send.home);
+  const { text } = await again.ask("qstat");
+  expect(text).toMatch(new RegExp(`^messages in queue: ${taken.length}\n`));
+});
+
 test("an address that was no UTF-8 is refused on either way in", async () => {
   const send = await start();
   const smtpd = await send.peer("smtpd", 77, "intake");
