@@ -171,6 +171,24 @@ describe("Pool", () => {
     },
   );
 
+  it("puts off only the message a server with a known limit drops with QUIT behind it", async () => {
+    const ends: number[] = [];
+    const sink = await kit.sink({
+      closeAfter: { messages: 2, quiet: false },
+      answer: (verb, _, connection) => {
+        if (verb !== "." || connection !== 3) return undefined;
+        ends.push(connection);
+        return ends.length === 2 ? "close" : undefined;
+      },
+    });
+    const engine = kit.start(sink.port);
+    const outcomes = await deliver(engine, { sender: "l-@me-@[]", to: many(12) });
+    expect(letters(outcomes).replaceAll("K", "")).toBe("Z");
+    expect(outcomes.find(({ verdict }) => verdict === "Z")?.text).toContain("Possible duplicate!");
+    const taken = sink.messages.flatMap(({ recipients }) => recipients);
+    expect([taken.length, new Set(taken).size]).toEqual([11, 11]);
+  });
+
   it("keeps what it sends one message at a time on one connection, though the server closes when idle", async () => {
     const sink = await kit.sink();
     const engine = kit.start(sink.port);
