@@ -20,8 +20,14 @@ import {
   readControl,
   writeControl,
 } from "../../src/mta/channel/control-messages.ts";
-import { PROTOCOL_VERSION, type Role } from "../../src/mta/channel/protocol.ts";
-import { type QueueMessage, readQueue, writeQueue } from "../../src/mta/channel/queue-messages.ts";
+import { BODY_CHUNK, PROTOCOL_VERSION, type Role } from "../../src/mta/channel/protocol.ts";
+import {
+  carriedBytes,
+  type QueueMessage,
+  readQueue,
+  type WholeMail,
+  writeQueue,
+} from "../../src/mta/channel/queue-messages.ts";
 
 const entry = join(dirname(fileURLToPath(import.meta.url)), "../../dist/qmail-send.entry.js");
 
@@ -261,7 +267,7 @@ export class Peer {
     return Buffer.concat(this.bodies.get(message) ?? []).toString("latin1");
   }
 
-  /** Hand in a message; resolves with the answer, undefined when the connection broke. */
+  /** Hand in a message, in one frame if it fits; resolves with the answer, undefined when the connection broke. */
   async submit(mail: {
     from: string;
     to: readonly string[];
@@ -273,8 +279,23 @@ export class Peer {
     const session = ++this.sessions;
     const send = (m: QueueMessage) => this.channel.send(m);
     const { key = "", urgency = "normal", prefix = "" } = mail;
-    send({ type: "open", session, key, urgency, prefix });
     const body = Buffer.from(mail.body);
+    const whole: WholeMail = {
+      type: "mail",
+      session,
+      key,
+      urgency,
+      prefix,
+      sender: mail.from,
+      recipients: mail.to.map((r) => `${r}\0`).join(""),
+      body: [body],
+    };
+    if (carriedBytes(whole) <= BODY_CHUNK) {
+      send(whole);
+      await eventually(() => this.answers.has(session) || this.closed, "answer");
+      return this.answers.get(session);
+    }
+    send({ type: "open", session, key, urgency, prefix });
     let room = 262_144;
     const wait = async (bytes: number): Promise<void> => {
       const given = (): number => this.credit.get(session) ?? 0;

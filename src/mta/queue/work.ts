@@ -5,7 +5,6 @@
 
 /** 0 bounces and replies, 1 ordinary mail, 2 bulk: lists and anything with very many recipients. */
 export type MessageClass = 0 | 1 | 2;
-export const messageClasses: readonly MessageClass[] = [0, 1, 2];
 
 /** A message as intake hands it over. Body and envelope are in memory or already fsynced in spills. */
 export interface NewMessage {
