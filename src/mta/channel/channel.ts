@@ -1,6 +1,6 @@
 /**
  * One end of a channel: typed messages over a stream socket. Messages written in one turn leave in
- * one write; with `gatherMs`, those of a busy time do. A peer that sends garbage is closed, never
+ * one write; after `gather`, those of a busy time do. A peer that sends garbage is closed, never
  * trusted with a second try.
  */
 import type { Duplex } from "node:stream";
@@ -17,24 +17,18 @@ export class Channel<In, Out> {
   private readonly socket: Duplex;
   private readonly write: (out: FrameWriter, message: Out) => void;
   private readonly out = new FrameWriter();
-  private gatherMs: number;
+  private gatherMs = 0;
   private scheduled = false;
   private flushedAt = 0;
   private ended = false;
 
-  /**
-   * `gatherMs`: a write that follows another one sooner waits this long for company. Each write
-   * wakes the peer, which costs more than the message itself.
-   */
   constructor(
     socket: Duplex,
     write: (out: FrameWriter, message: Out) => void,
     read: (frame: Frame) => In,
     events: ChannelEvents<In>,
-    gatherMs = 0,
   ) {
     this.socket = socket;
-    this.gatherMs = gatherMs;
     this.write = write;
     const reader = channelReader();
     socket.on("data", (chunk: Buffer) => {
@@ -64,7 +58,10 @@ export class Channel<In, Out> {
     return this.ended;
   }
 
-  /** From now on writes wait for company as the constructor says. */
+  /**
+   * From now on a write that follows another one sooner waits this long for company. Each write wakes the
+   * peer, which costs more than a small message.
+   */
   gather(milliseconds: number): void {
     this.gatherMs = milliseconds;
   }

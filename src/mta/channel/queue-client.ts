@@ -24,8 +24,6 @@ const WELCOME_MS = 10_000;
 export interface QueueClientOptions {
   /** Put in front of every submission key, as `<deliveryKey>/<instruction>/`. A mail without key has none. */
   readonly keyPrefix?: string;
-  /** See Channel: for a client that hands in mail of many. */
-  readonly gatherMs?: number;
   /** Once, when the connection is gone, whoever ended it. */
   readonly closed?: (error?: Error) => void;
 }
@@ -77,28 +75,20 @@ export class QueueClient implements QueueDoor {
       () => this.socket.destroy(new Error("no answer from the queue")),
       WELCOME_MS,
     );
-    this.channel = new Channel(
-      this.socket,
-      writeQueue,
-      readQueue,
-      {
-        message: (message) => {
-          if (message.type !== "welcome") return this.receive(message);
-          clearTimeout(timer);
-          if (message.version === PROTOCOL_VERSION) welcome();
-          else this.socket.destroy(new Error("the queue speaks another version"));
-        },
-        closed: (error) => {
-          clearTimeout(timer);
-          const why = error ? errorText(error) : "connection closed";
-          refuse(
-            new TemporaryError(`unable to reach the queue: ${why} (#4.3.0)`, { cause: error }),
-          );
-          this.lose(error);
-        },
+    this.channel = new Channel(this.socket, writeQueue, readQueue, {
+      message: (message) => {
+        if (message.type !== "welcome") return this.receive(message);
+        clearTimeout(timer);
+        if (message.version === PROTOCOL_VERSION) welcome();
+        else this.socket.destroy(new Error("the queue speaks another version"));
       },
-      options.gatherMs,
-    );
+      closed: (error) => {
+        clearTimeout(timer);
+        const why = error ? errorText(error) : "connection closed";
+        refuse(new TemporaryError(`unable to reach the queue: ${why} (#4.3.0)`, { cause: error }));
+        this.lose(error);
+      },
+    });
     this.channel.send({ type: "hello", version: PROTOCOL_VERSION, capability: this.capability });
     this.channel.flush();
   }

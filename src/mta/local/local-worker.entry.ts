@@ -82,5 +82,5 @@ const channel = new Channel<WorkerMessage, WorkerMessage>(
     },
     closed: () => leave(111),
   },
-  RESULTS_GATHER_MS,
 );
+channel.gather(RESULTS_GATHER_MS);

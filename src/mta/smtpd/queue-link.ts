@@ -8,8 +8,6 @@ import { QueueClient } from "../channel/queue-client.ts";
 
 const FIRST_PAUSE_MS = 50;
 const LONGEST_PAUSE_MS = 5000;
-/** Messages of a busy server go to the queue together when this little apart. */
-const GATHER_MS = 1;
 
 export class QueueLink {
   private readonly path: string;
@@ -34,7 +32,6 @@ export class QueueLink {
   /** Resolves when the first attempt ended, well or not. */
   async start(): Promise<void> {
     const client = new QueueClient(this.path, this.capability, {
-      gatherMs: GATHER_MS,
       closed: (error) => this.lost(client, error),
     });
     this.client = client;
