@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { afterEach, expect, test } from "vitest";
 import { cookieMark, recipientMark } from "../../../src/lib/header-prefix.ts";
 import { openDatabase } from "../../../src/lib/sqlite.ts";
+import { BODY_CHUNK, SMALL_BODY } from "../../../src/mta/channel/protocol.ts";
 import type { WholeMail } from "../../../src/mta/channel/queue-messages.ts";
 import { DropWriter } from "../../../src/mta/queue/drop-file.ts";
 import { ADDRESS_TOO_LONG, BAD_ENVELOPE, KEY_LIMIT } from "../../../src/mta/queue/intake-answer.ts";
@@ -374,6 +375,36 @@ test("qmail-send takes nothing from behind the words for which it closes a clien
   const answer = await other.submit({ from: "joe@x.test", to: ["ann@far.test"], body: "\nx\n" });
   expect(answer).toMatchObject({ type: "accepted" });
   expect((await send.ask("qstat")).text).toMatch(/^messages in queue: 1\n/);
+});
+
+test("a mail in one frame that our Received line makes larger than small bodies arrives whole", async () => {
+  const send = await start();
+  const smtpd = await send.peer("smtpd", 77, "intake");
+  const recipients = "ann@far.test\0";
+  const line = "0123456789abcdef\n";
+  const body = Buffer.alloc(BODY_CHUNK - recipients.length, `\n${line}`);
+  for (const session of [1, 2]) {
+    // The first looks at the disk and goes the way of large ones.
+    smtpd.channel.send({
+      type: "mail",
+      session,
+      key: "",
+      urgency: "normal",
+      prefix: "",
+      sender: "joe@x.test",
+      recipients,
+      body: [body],
+    });
+    await eventually(() => smtpd.answers.has(session), "answer");
+  }
+  const remote = await send.peer("remote");
+  await eventually(() => remote.work.length === 2, "both");
+  for (const { message, token, sizeBytes } of remote.work) {
+    expect(sizeBytes).toBeGreaterThan(SMALL_BODY);
+    remote.channel.send({ type: "fetch", message, token });
+    await eventually(() => remote.body(message).length === sizeBytes, "body");
+    expect(remote.body(message).endsWith(body.toString())).toBe(true);
+  }
 });
 
 test("qmail-send closes a client that sends more than its credit", async () => {
