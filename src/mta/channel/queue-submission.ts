@@ -83,14 +83,12 @@ export class QueueSubmission implements Submission {
   }
 
   from(sender: string): void {
-    if (this.small?.sender === undefined) {
-      const small = this.staysSmall(0);
-      if (small) {
-        small.sender = sender;
-        return;
-      }
+    const { small } = this;
+    if (small && small.sender === undefined) {
+      small.sender = sender;
+      return;
     }
-    this.unfold();
+    this.unfold(); // a second sender is for the server to refuse
     this.release(this.holding);
     this.pass({ type: "sender", session: this.session, address: sender });
   }
