@@ -5,15 +5,13 @@
  */
 import { readFileSync, type Stats, statSync } from "node:fs";
 import { errorText, isErrno, TemporaryError } from "../../lib/errors.ts";
-import { isSameFile } from "../../lib/same-file.ts";
+import { isSameFile, isSettled } from "../../lib/same-file.ts";
 
 interface KeptFile {
   readonly status: Stats;
   readonly bytes: Buffer;
 }
 
-/** Coarser than the clock of any file system. */
-const SETTLED_MILLISECONDS = 2500;
 /** Larger files are read each time. */
 const FILE_LIMIT_BYTES = 32 * 1024;
 /** What a process keeps at most, of all lists together. */
@@ -38,7 +36,7 @@ export function readListFile(path: string): Buffer | undefined {
     if (known && isSameFile(known.status, status)) return known.bytes;
     if (known) forget(path, known);
     const bytes = readFileSync(path);
-    if (isSettled(status) && bytes.length === status.size) keep(path, { status, bytes });
+    if (mayKeep(status) && bytes.length === status.size) keep(path, { status, bytes });
     return bytes;
   } catch (error) {
     if (isErrno(error, "ENOENT", "ENOTDIR")) return undefined;
@@ -49,9 +47,8 @@ export function readListFile(path: string): Buffer | undefined {
 }
 
 /** Times of files come from the clock of the system, also where a program is told another time. */
-function isSettled(status: Stats): boolean {
-  const age = Date.now() - Math.max(status.mtimeMs, status.ctimeMs);
-  return age > SETTLED_MILLISECONDS && status.isFile() && status.size <= FILE_LIMIT_BYTES;
+function mayKeep(status: Stats): boolean {
+  return isSettled(status) && status.isFile() && status.size <= FILE_LIMIT_BYTES;
 }
 
 function keep(path: string, file: KeptFile): void {

@@ -5,10 +5,8 @@
  */
 import { readdirSync, type Stats, statSync } from "node:fs";
 import { errorText, isErrno, TemporaryError } from "../../lib/errors.ts";
-import { isSameFile } from "../../lib/same-file.ts";
+import { isSameFile, isSettled } from "../../lib/same-file.ts";
 
-/** Coarser than the clock of any file system. */
-const SETTLED_MILLISECONDS = 2500;
 const MOST_KNOWN = 4000;
 
 /** As they were before they were read, and found empty. */
@@ -22,8 +20,7 @@ export function namesIn(path: string): string[] {
     const known = empty.get(path);
     if (known && isSameFile(known, status)) return [];
     const names = readdirSync(path);
-    const age = Date.now() - Math.max(status.mtimeMs, status.ctimeMs);
-    if (names.length > 0 || age <= SETTLED_MILLISECONDS) empty.delete(path);
+    if (names.length > 0 || !isSettled(status)) empty.delete(path);
     else {
       if (empty.size >= MOST_KNOWN) empty.clear();
       empty.set(path, status);

@@ -13,13 +13,11 @@ import {
   statSync,
 } from "node:fs";
 import { errorText, isErrno, isTemporaryErrno, TemporaryError } from "../../lib/errors.ts";
-import { isSameFile } from "../../lib/same-file.ts";
+import { isSameFile, isSettled } from "../../lib/same-file.ts";
 
 export const WORLD_WRITABLE = 0o002;
 const OWNER_EXECUTE = 0o100;
 
-/** Must exceed the tick of any file system's clock and what clocks of file servers differ. */
-const SETTLED_MS = 2000;
 const FILES_KEPT = 1000;
 /** Longer files are read each time. */
 const KEPT_BYTES = 16_384;
@@ -80,8 +78,7 @@ export class DotQmailFiles {
 
   private keep(path: string, file: Known): void {
     this.known.delete(path);
-    const changed = Math.max(file.status.mtimeMs, file.status.ctimeMs);
-    if (this.now().getTime() - changed < SETTLED_MS || file.text.length > KEPT_BYTES) return;
+    if (!isSettled(file.status, this.now().getTime()) || file.text.length > KEPT_BYTES) return;
     this.known.set(path, file);
     if (this.known.size <= FILES_KEPT) return;
     const [oldest] = this.known.keys();

@@ -8,7 +8,7 @@ import { readFileSync, type Stats, statSync } from "node:fs";
 import { join } from "node:path";
 import { Cdb } from "../../lib/cdb.ts";
 import { isErrno } from "../../lib/errors.ts";
-import { isSameFile } from "../../lib/same-file.ts";
+import { isSameFile, isSettled } from "../../lib/same-file.ts";
 import type { UserRecord } from "../channel/worker-messages.ts";
 import { compileAssign, lookUpAssign, RecordError } from "./assign.ts";
 import { LSPAWN_BUG, NO_ALIAS_USER, NOT_AS_ROOT, USERS_UNREADABLE } from "./report.ts";
@@ -66,7 +66,7 @@ const ANSWERS_KEPT = 10_000;
 class AssignTable {
   private readonly assignPath: string;
   private readonly cdbPath: string;
-  /** The files as they were when `cdb` was made of one of them. */
+  /** The files as they were when `cdb` was made of one of them; undefined when they may differ unseen. */
   private seen: { readonly assign: Stats | undefined; readonly cdb: Stats | undefined } | undefined;
   private cdb: Cdb | undefined;
   private readonly answers = new Map<string, UserRecord>();
@@ -77,7 +77,7 @@ class AssignTable {
   }
 
   find(local: string, sameTurn: boolean): UserRecord | undefined {
-    if (!sameTurn || !this.seen) this.refresh();
+    if (!sameTurn) this.refresh();
     const known = this.answers.get(local);
     if (known || !this.cdb) return known;
     const record = lookUpAssign(this.cdb, local);
@@ -99,8 +99,12 @@ class AssignTable {
     } else if (assign) {
       this.cdb = Cdb.of(compileAssign(readFileSync(this.assignPath, "utf8")).bytes());
     }
-    this.seen = { assign, cdb };
+    if (isStill(assign) && isStill(cdb)) this.seen = { assign, cdb };
   }
+}
+
+function isStill(file: Stats | undefined): boolean {
+  return !file || isSettled(file);
 }
 
 function isSame(a: Stats | undefined, b: Stats | undefined): boolean {

@@ -93,6 +93,14 @@ test("Users reads a newer assign directly, else the cdb", async () => {
   expect((await users.find("joe")).user).toBe("old");
 });
 
+test("Users sees each of many edits that follow one another within a tick of the clock", async () => {
+  const users = new Users(dir, noAccounts, { uid: 0, gid: 0 });
+  for (let round = 100; round < 300; round++) {
+    assign(`=joe:u${round}:7:8:/home:::`);
+    expect((await users.find("joe")).user).toBe(`u${round}`);
+  }
+});
+
 test("Users reports what qmail-lspawn reports", async () => {
   const root = new Users(dir, noAccounts, { uid: 0, gid: 0 });
   await expect(root.find("joe")).rejects.toMatchObject({ code: 116 });
