@@ -27,8 +27,10 @@ export class Bodies {
   /** Of messages with work out. A keyed hash of the id would need no memory and cost 10 us a time. */
   private readonly tokens = new Map<number, Buffer>();
   private random = Buffer.alloc(0);
-  private readonly cache = new Map<number, Uint8Array>();
-  private cachedBytes = 0;
+  /** Small bodies; when `fresh` has half of what may be kept it becomes `aged`, and what that held goes. */
+  private fresh = new Map<number, Uint8Array>();
+  private freshBytes = 0;
+  private aged = new Map<number, Uint8Array>();
 
   constructor(queue: Pick<Queue, "read">, home: string) {
     this.queue = queue;
@@ -53,33 +55,30 @@ export class Bodies {
 
   /** Remember a small body that is at hand anyway. */
   keep(message: number, bytes: Uint8Array): void {
-    if (this.cache.has(message)) return;
-    this.cache.set(message, bytes);
-    this.cachedBytes += bytes.length;
-    if (this.cachedBytes <= CACHE_BYTES) return;
-    for (const [id, old] of this.cache) {
-      if (this.cachedBytes <= CACHE_BYTES) break;
-      this.cache.delete(id);
-      this.cachedBytes -= old.length;
-    }
+    if (this.cached(message)) return;
+    this.fresh.set(message, bytes);
+    this.freshBytes += bytes.length;
+    if (this.freshBytes <= CACHE_BYTES / 2) return;
+    this.aged = this.fresh;
+    this.fresh = new Map();
+    this.freshBytes = 0;
   }
 
   /** No work of this message is out any more. */
   forget(message: number): void {
     this.tokens.delete(message);
-    const bytes = this.cache.get(message);
-    if (!bytes) return;
-    this.cache.delete(message);
-    this.cachedBytes -= bytes.length;
+    if (this.aged.delete(message)) return;
+    this.freshBytes -= this.fresh.get(message)?.length ?? 0;
+    this.fresh.delete(message);
   }
 
   cached(message: number): Uint8Array | undefined {
-    return this.cache.get(message);
+    return this.fresh.get(message) ?? this.aged.get(message);
   }
 
   /** The body when it is in the database; undefined when it is spilled (or gone). */
   async small(message: number): Promise<Uint8Array | undefined> {
-    const known = this.cache.get(message);
+    const known = this.cached(message);
     if (known) return known;
     const bytes = await this.queue.read({ kind: "body", message });
     if (!bytes) return undefined;

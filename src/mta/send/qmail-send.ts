@@ -284,11 +284,11 @@ export class QmailSend {
   // ---- arrows -------------------------------------------------------------------------------
 
   private accepted(message: NewMessage, expansion: Expansion | undefined): void {
-    if (message.body && message.body.length <= SMALL_BODY) {
-      this.bodies.keep(message.id, message.body);
-    }
     if (expansion) this.expanded(expansion);
     if (!expansion?.finished) this.todo.add(message);
+    // The body of what waits on disk would wait in memory for long.
+    const { id, body } = message;
+    if (body && body.length <= SMALL_BODY && this.window.has(id)) this.bodies.keep(id, body);
   }
 
   private expanded(expansion: Expansion): void {

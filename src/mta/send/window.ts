@@ -157,6 +157,11 @@ export class Window {
     }
   }
 
+  /** Whether jobs of the message are in memory. */
+  has(message: number): boolean {
+    return this.messages.has(message);
+  }
+
   private fits(lane: Lane, now: number): boolean {
     const room = this.room(lane);
     if (room.full || lane.place.blockedUntil > now) return false;
