@@ -7,8 +7,17 @@ const two = (n: number): string => String(n).padStart(2, "0");
 const clock = (d: Date): string =>
   `${two(d.getUTCHours())}:${two(d.getUTCMinutes())}:${two(d.getUTCSeconds())}`;
 
+/** Most dates are now, and servers write many a second. */
+let last = { second: Number.NaN, text: "" };
+
 /** `D Mon YYYY HH:MM:SS -0000`, the form of every date we write into a header. */
 export function date822(date: Date): string {
+  const second = unixSeconds(date);
+  if (second !== last.second) last = { second, text: format822(date) };
+  return last.text;
+}
+
+function format822(date: Date): string {
   return `${date.getUTCDate()} ${months[date.getUTCMonth()]} ${date.getUTCFullYear()} ${clock(date)} -0000`;
 }
 

@@ -67,6 +67,7 @@ export class FrameWriter {
 
   /** UTF-8 text with its length in front. */
   text(value: string): this {
+    if (value === "") return this.u32(0);
     // Three bytes per UTF-16 unit is the most UTF-8 needs.
     this.reserve(4 + value.length * 3);
     const written = this.buffer.write(value, this.length + 4, "utf8");

@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { Deadlines } from "../../../src/mta/remote/deadlines.ts";
+import { Deadlines } from "../../src/lib/deadlines.ts";
 
 it("Deadlines tells who is over its time, whoever else is watched, and again after a pause", async () => {
   const clock = new Deadlines();

@@ -68,7 +68,6 @@ export class Intake {
   /** Ids whose spills must not be swept. */
   readonly receiving = new Set<number>();
   private held = 0;
-  private dated = { second: -1, text: "" };
   private spaceCheckedAt = 0;
   private freeBytes = Number.POSITIVE_INFINITY;
 
@@ -174,15 +173,7 @@ export class Intake {
 
   /** Our line on top of each message. qmail reference 7.1 */
   received(id: number, origin: Origin): string {
-    return `Received: (qmail ${id} invoked ${origin.phrase}); ${this.date()}\n`;
-  }
-
-  /** Now, for a Received line; made once a second. */
-  private date(): string {
-    const now = this.options.now();
-    const second = Math.floor(now.getTime() / 1000);
-    if (second !== this.dated.second) this.dated = { second, text: date822(now) };
-    return this.dated.text;
+    return `Received: (qmail ${id} invoked ${origin.phrase}); ${date822(this.options.now())}\n`;
   }
 
   /** Whether `bytes` more may stay in memory. */

@@ -3,7 +3,7 @@
  * limits, the buffer they read into, buffers to write from, and what resumes TLS sessions.
  */
 import { createSecureContext, type SecureContext } from "node:tls";
-import { Deadlines } from "./deadlines.ts";
+import { Deadlines } from "../../lib/deadlines.ts";
 import { ExtensionCache } from "./handshake.ts";
 
 const READ_BYTES = 65536;

@@ -7,8 +7,9 @@
  * moment too. So a dead site holds no slot. While a session stands, an attempt that fails (a server
  * that wants no more of us) costs nobody anything.
  */
+
+import type { Timed } from "../../lib/deadlines.ts";
 import type { ConnectionResources } from "./connection-resources.ts";
-import type { Timed } from "./deadlines.ts";
 import { type Destination, hostTexts, type Target, targetsOf } from "./mx.ts";
 import { outcomes } from "./outcome-text.ts";
 import { SessionLength } from "./session-length.ts";

@@ -5,8 +5,8 @@
  */
 import { createConnection, isIP, type Socket } from "node:net";
 import { connect as connectTls } from "node:tls";
+import type { Timed } from "../../lib/deadlines.ts";
 import type { ConnectionResources } from "./connection-resources.ts";
-import type { Timed } from "./deadlines.ts";
 import { type Extensions, Handshake, type Step } from "./handshake.ts";
 import { MailDialogue } from "./mail-dialogue.ts";
 import type { Target } from "./mx.ts";

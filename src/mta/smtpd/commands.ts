@@ -99,11 +99,13 @@ const handlers: Readonly<Record<string, Handler>> = {
   QUIT: (c) => c.quit(),
 };
 
+const handlerOf: ReadonlyMap<string, Handler> = new Map(Object.entries(handlers));
+
 /** Answer one command line (without its line end). */
 export function answer(conversation: Conversation, line: string): string {
   const space = line.indexOf(" ");
   const verb = (space < 0 ? line : line.slice(0, space)).toUpperCase();
-  if (!Object.hasOwn(handlers, verb)) return reply.unimplemented;
-  const argument = space < 0 ? "" : line.slice(space).trimStart();
-  return (handlers[verb] as Handler)(conversation, argument);
+  const handler = handlerOf.get(verb);
+  if (!handler) return reply.unimplemented;
+  return handler(conversation, space < 0 ? "" : line.slice(space).trimStart());
 }

@@ -1,5 +1,6 @@
 /** One TCP connection of the listener: carries bytes between its socket and its session. */
 import type { Socket } from "node:net";
+import type { Deadlines, Timed } from "../../lib/deadlines.ts";
 import { type SessionContext, SmtpSession, type Wire } from "./session.ts";
 
 /** A peer that got its last reply has this long to close, and may say this much meanwhile. */
@@ -14,9 +15,12 @@ export function turnAway(socket: Socket, text: string): void {
   socket.end(text);
 }
 
-export class Connection implements Wire {
+export class Connection implements Wire, Timed {
   readonly session: SmtpSession;
+  deadline = 0;
   private readonly socket: Socket;
+  private readonly deadlines: Deadlines;
+  private readonly timeoutMs: number;
   private hasBegun = false;
   private spokeEarly = false;
   private isHeldBySession = false;
@@ -24,24 +28,37 @@ export class Connection implements Wire {
   private isEnding = false;
   private lingerBytes = 0;
 
-  constructor(socket: Socket, context: SessionContext) {
+  constructor(socket: Socket, context: SessionContext, deadlines: Deadlines) {
     this.socket = socket;
+    this.deadlines = deadlines;
+    this.timeoutMs = context.settings.timeoutSeconds * 1000;
     this.session = new SmtpSession(context, this);
     socket.on("data", (chunk: Buffer) => this.receive(chunk));
     socket.on("end", () => this.session.end());
     socket.on("error", () => {}); // `close` follows
-    socket.on("close", () => this.session.lost());
+    socket.on("close", () => {
+      deadlines.forget(this);
+      this.session.lost();
+    });
     socket.on("drain", () => {
       this.isHeldByOutput = false;
+      this.heard();
       this.hold();
     });
-    socket.on("timeout", () => {
-      if (this.isEnding) socket.destroy();
-      else this.session.timeout();
-    });
-    socket.setTimeout(context.settings.timeoutSeconds * 1000);
+    this.heard();
+    deadlines.watch(this);
     // Two turns, so that the loop looks once at what the peer sent before it was spoken to.
     setImmediate(() => setImmediate(() => this.begin()));
+  }
+
+  expired(): void {
+    if (this.isEnding) this.socket.destroy();
+    else this.session.timeout();
+  }
+
+  /** Something came or went: the peer may be silent for as long again. */
+  private heard(): void {
+    this.deadline = this.deadlines.now() + this.timeoutMs;
   }
 
   private begin(): void {
@@ -55,6 +72,7 @@ export class Connection implements Wire {
       this.lingerBytes += chunk.length;
       if (this.lingerBytes > LINGER_BYTES) this.socket.destroy();
     } else if (this.hasBegun) {
+      this.heard();
       this.session.push(chunk);
     } else {
       this.spokeEarly = true;
@@ -62,6 +80,7 @@ export class Connection implements Wire {
   }
 
   write(replies: string): void {
+    this.heard();
     if (this.socket.writable && !this.socket.write(replies, "latin1")) {
       // A peer that does not read its replies is not read either.
       this.isHeldByOutput = true;
@@ -78,7 +97,7 @@ export class Connection implements Wire {
       return;
     }
     this.hold();
-    this.socket.setTimeout(LINGER_MS);
+    this.deadline = this.deadlines.now() + LINGER_MS;
     this.socket.end();
   }
 

@@ -76,7 +76,7 @@ export class DataReader {
         // Inside a line nothing happens until its end: copy it in a loop of its own.
         while (next < length) {
           const inner = chunk[next] as number;
-          if (inner === CR || inner === LF) break;
+          if (inner <= CR && (inner === CR || inner === LF)) break;
           chunk[to++] = inner;
           next++;
         }

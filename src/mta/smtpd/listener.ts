@@ -5,6 +5,7 @@
  * of tcprules in control/tcp.smtp.cdb deny clients and give them RELAYCLIENT and other variables.
  */
 import { createServer, type ListenOptions, type Server, type Socket } from "node:net";
+import { Deadlines } from "../../lib/deadlines.ts";
 import { errorText } from "../../lib/errors.ts";
 import type { Environment } from "../../lib/program.ts";
 import type { QueueDoor } from "../../lib/queue-door.ts";
@@ -37,6 +38,7 @@ export class SmtpListener {
   private readonly addresses = new LocalAddresses(() => Date.now());
   private readonly servers: Server[] = [];
   private readonly connections = new Set<Connection>();
+  private readonly deadlines = new Deadlines();
   private readonly perAddress = new Map<string, number>();
   private readonly reported = new Map<string, number>();
   private isStopping = false;
@@ -110,14 +112,15 @@ export class SmtpListener {
       socket.destroy();
       return;
     }
-    const connection = new Connection(socket, {
+    const context = {
       settings: settingsFor(settings, rule.env),
       localIpHost: this.addresses.hostFor(settings),
       peer: { remoteIp: ip, local: settings.me ?? socket.localAddress },
       queue: () => this.options.queue({ ...rule.env, TCPREMOTEIP: ip }),
       now: this.options.now ?? (() => new Date()),
-      warn: (text) => this.warn(text),
-    });
+      warn: (text: string) => this.warn(text),
+    };
+    const connection = new Connection(socket, context, this.deadlines);
     this.connections.add(connection);
     this.perAddress.set(ip, count + 1);
     socket.once("close", () => {
