@@ -48,6 +48,9 @@ async function submit(port, sender, recipients, parameters) {
   }
 }
 
+/** qmail-remote processes at once of the fastest notqmail that was published. */
+const MANY = 255;
+
 /** Rows for a VERP post to so many; the best of `posts` after the first. No peer when that has 0 subscribers. */
 export async function verp(rig, subscribers, posts, peerSubscribers = subscribers) {
   const peer =
@@ -101,6 +104,20 @@ export async function verp(rig, subscribers, posts, peerSubscribers = subscriber
       peers: peer && { Postfix: { value: total(peer.cpu) } },
     });
   });
+}
+
+/** The same with control/concurrencyremote of 255 instead of 20. */
+export async function verpAtMany(rig, subscribers, posts) {
+  const control = { concurrencyremote: String(MANY) };
+  const work = async (site) => {
+    site.list("big", members(subscribers));
+    const runs = [];
+    for (let n = 0; n <= posts; n++) runs.push(await spreadPost(site, subscribers));
+    const { value, cpu, memory } = best(runs.slice(1));
+    const figure = `fan-out with VERP, ${subscribers} subscribers, concurrency ${MANY}`;
+    rig.report.add({ figure, value, unit: "/s", cpu, memory });
+  };
+  await rig.listSite(work, { control });
 }
 
 /** One message without VERP to so many, 50 recipients in a transaction, handed in with one SMTP transaction. */

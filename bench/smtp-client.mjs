@@ -1,10 +1,12 @@
 /**
  * The SMTP client engine alone, against smtp-sink: deliveries per second and CPU time of each.
  *
- *   node bench/smtp-client.mjs [--deliveries 300000] [--size 2048] [--slots 20] [--slot 200] [--port N]
+ *   node bench/smtp-client.mjs [--deliveries 300000] [--warm-up 20000] [--size 2048] [--slots 20]
+ *                              [--slot 200] [--port N] [--to ADDRESS]
  *
  * With --port a server that runs already is used; otherwise smtp-sink is taken from PATH, or from
- * POSTFIX_BIN, and started for the run.
+ * POSTFIX_BIN, and started for the run. With --to every message goes to that address, each in a
+ * transaction of its own.
  */
 
 import { mkdtempSync, rmSync } from "node:fs";
@@ -19,10 +21,12 @@ const root = join(dirname(fileURLToPath(import.meta.url)), "..");
 const { values } = parseArgs({
   options: {
     deliveries: { type: "string", default: "300000" },
+    "warm-up": { type: "string", default: "20000" },
     size: { type: "string", default: "2048" },
     slots: { type: "string", default: "20" },
     slot: { type: "string", default: "200" },
     port: { type: "string" },
+    to: { type: "string" },
   },
 });
 const deliveries = Number(values.deliveries);
@@ -81,7 +85,7 @@ try {
         if (count <= 0) return;
         const list = [];
         for (let at = 0; at < count; at++) {
-          const address = `subscriber${given + at}@example.net`;
+          const address = values.to ?? `subscriber${given + at}@example.net`;
           list.push({ original: address, routed: address, tag: given + at });
         }
         given += count;
@@ -104,7 +108,7 @@ try {
       for (let at = 0; at < Number(values.slots); at++) next();
     });
 
-  await run(Math.min(20000, deliveries));
+  await run(Math.min(Number(values["warm-up"]), deliveries));
   const cpu = process.cpuUsage();
   const started = process.hrtime.bigint();
   const failures = await run(deliveries);

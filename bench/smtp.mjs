@@ -5,6 +5,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { createConnection, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { sleep } from "./measure.mjs";
 
 /** Milliseconds of the monotonic clock, which all processes share. */
@@ -213,5 +214,32 @@ export function generate(
     child.once("exit", (code) =>
       code === 0 ? resolve() : reject(new Error(`smtp-source: exit ${code}`)),
     );
+  });
+}
+
+/**
+ * The same from a client that pipelines, as servers do among each other: our remote engine, connections
+ * kept open. Resolves with messages/s; a start of its own before them warms both sides up.
+ */
+export function pipeline(port, count, warmUp, { to = "box@local.test", sessions = 20 } = {}) {
+  const path = fileURLToPath(new URL("./smtp-client.mjs", import.meta.url));
+  const child = spawn(
+    process.execPath,
+    [
+      ...[path, "--port", String(port), "--to", to, "--deliveries", String(count)],
+      ...["--warm-up", String(warmUp), "--slots", String(sessions), "--slot", "100"],
+    ],
+    { stdio: ["ignore", "pipe", "inherit"] },
+  );
+  let output = "";
+  child.stdout.on("data", (chunk) => {
+    output += chunk;
+  });
+  return new Promise((resolve, reject) => {
+    child.once("close", (code) => {
+      const rate = /^(\d+) deliveries\/s.* 0 failed/m.exec(output)?.[1];
+      if (code === 0 && rate) resolve(Number(rate));
+      else reject(new Error(`smtp-client.mjs: exit ${code}\n${output}`));
+    });
   });
 }

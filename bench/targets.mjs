@@ -4,6 +4,7 @@
  */
 export const targets = {
   "fan-out with VERP, 100000 subscribers": { value: 30_000 },
+  "fan-out with VERP, 100000 subscribers, concurrency 255": { value: 30_000 },
   "fan-out with VERP, 10000 subscribers": { value: 30_000 },
   "fan-out, a connection for each": { value: 6_000 },
   "fan-out with TLS": { value: 15_000 },
@@ -17,7 +18,10 @@ export const targets = {
   "intake, connections reused": { value: 12_000 },
   "intake, new connection each, 100 clients": { value: 6_000 },
   "intake, connections reused, 100 clients": { value: 12_000 },
-  "intake to Maildir": { value: 3_000 },
+  "intake, connections reused, pipelining": { value: 12_000 },
+  "intake, connections reused, pipelining, 100 clients": { value: 12_000 },
+  "intake to Maildir, new connection each": { value: 3_000 },
+  "intake to Maildir, connections reused": { value: 3_000 },
   "qmail-inject, start to durable": { value: 40 },
   "editor chain of a post, no subscribers, CPU": { value: 3 },
   "claim of the next 100, 1000000 queued": { value: 1 },
@@ -32,8 +36,9 @@ export const targets = {
 export const published = {
   "fan-out with VERP, 100000 subscribers": ["notqmail", 430],
   "fan-out with VERP, 10000 subscribers": ["notqmail", 430],
+  "fan-out with VERP, 100000 subscribers, concurrency 255": ["notqmail", 1_950],
   "intake, new connection each": ["notqmail", 565],
   "intake, connections reused": ["notqmail", 987],
-  "intake to Maildir": ["notqmail", 415],
+  "intake to Maildir, new connection each": ["notqmail", 415],
   "ezmlm-sub, 100000 from a file": ["notqmail", 33_000],
 };

@@ -5,45 +5,48 @@ import { sent } from "../postfix.mjs";
 import { filed } from "../site.mjs";
 import { generate } from "../smtp.mjs";
 
-export const what = "messages/s from SMTP into a Maildir, with an fsync of file and directory each";
+export const what =
+  "messages/s from SMTP into a Maildir, with an fsync of file and directory each; connections reused and not";
 
 export async function run(rig) {
-  const measure = async (server, text, count) => {
-    const done = server.log.occurrences(text, count);
-    const { seconds, cpu, memory } = await server.tree.price(
-      count,
-      () => Promise.all([done, generate(server.port, count)]),
-      300,
-    );
-    return { value: count / seconds, cpu, memory };
-  };
-  const peer = await rig.postfix({}, async (postfix) => {
-    await generate(postfix.port, rig.size(200));
-    await sleep(500);
-    return measure(postfix, sent, rig.size(1000));
-  });
   const count = rig.size(4000);
   const warmUp = rig.size(6000);
-  const ours = (options) =>
-    rig.site(
-      { concurrencylocal: "100" },
-      async (site) => {
-        // A server that has just started compiles more than it delivers.
-        const warm = site.log.occurrences(filed, warmUp);
-        await generate(site.port, warmUp);
-        await warm;
-        const figures = await measure(site, filed, count);
-        const files = readdirSync(join(site.mail, "Maildir", "new")).length;
-        if (files !== count + warmUp) throw new Error(`${files} files in the Maildir`);
-        return figures;
-      },
-      options,
-    );
-  const figure = "intake to Maildir";
-  rig.report.add({ figure, unit: "/s", ...(await ours()), peers: peer && { Postfix: peer } });
-  // With the accounts qmail-lspawn is root, which relays no content: workers fetch what they deliver.
-  if (process.getuid() === 0) {
-    const figures = await ours({ accounts: true });
-    rig.report.add({ figure: `${figure}, a uid for each process`, unit: "/s", ...figures });
+  for (const reuse of [false, true]) {
+    const measure = async (server, text, count) => {
+      const done = server.log.occurrences(text, count);
+      const { seconds, cpu, memory } = await server.tree.price(
+        count,
+        () => Promise.all([done, generate(server.port, count, { reuse })]),
+        300,
+      );
+      return { value: count / seconds, cpu, memory };
+    };
+    const peer = await rig.postfix({}, async (postfix) => {
+      await generate(postfix.port, rig.size(200));
+      await sleep(500);
+      return measure(postfix, sent, rig.size(1000));
+    });
+    const ours = (options) =>
+      rig.site(
+        { concurrencylocal: "100" },
+        async (site) => {
+          // A server that has just started compiles more than it delivers.
+          const warm = site.log.occurrences(filed, warmUp);
+          await generate(site.port, warmUp, { reuse });
+          await warm;
+          const figures = await measure(site, filed, count);
+          const files = readdirSync(join(site.mail, "Maildir", "new")).length;
+          if (files !== count + warmUp) throw new Error(`${files} files in the Maildir`);
+          return figures;
+        },
+        options,
+      );
+    const figure = `intake to Maildir, ${reuse ? "connections reused" : "new connection each"}`;
+    rig.report.add({ figure, unit: "/s", ...(await ours()), peers: peer && { Postfix: peer } });
+    // With the accounts qmail-lspawn is root, which relays no content: workers fetch what they deliver.
+    if (process.getuid() === 0) {
+      const figures = await ours({ accounts: true });
+      rig.report.add({ figure: `${figure}, a uid for each process`, unit: "/s", ...figures });
+    }
   }
 }
