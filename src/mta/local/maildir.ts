@@ -3,10 +3,9 @@
  * delivered when the last step is done; a crash before leaves at most a file in `tmp` that readers sweep
  * after 36 hours. Bytes go in verbatim. maildir(5); qmail reference 4.4.
  *
- * What arrives in one turn is done together and shares the fsync of `new`. A few files are synced in
- * this thread: on a quick disk handing an fsync to a thread and back costs more than the fsync. Many,
- * and all while the disk is slow, go to threads, where their fsyncs overlap. All files of a directory are
- * synced before the first is renamed: on ext4 a rename makes `tmp` dirty, and the next fsync of a new
+ * What arrives in one turn is done together and shares the fsync of `new`. Files that the disk syncs in a
+ * few milliseconds together are synced in this thread: handing an fsync to a thread and back costs more than the
+ * fsync of a quick disk. More go to threads, where their fsyncs overlap. All files of a directory are synced before the first is renamed: on ext4 a rename makes `tmp` dirty, and the next fsync of a new
  * file in it writes `tmp` again, which is a fifth of the work.
  */
 import {
@@ -33,8 +32,6 @@ const writeFile = promisify(write);
 
 /** How often another name is tried when one is taken. */
 const NAME_TRIES = 3;
-/** Most files of one turn that are synced in this thread. */
-const HERE = 8;
 const NEW_FILE = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL;
 
 /** A message that is in memory, on its way. */
@@ -100,12 +97,12 @@ export class MaildirWriter {
         delivery.reject(error);
       }
     }
-    const here = deliveries.length <= HERE;
+    const isQuick = this.pace.isQuick(deliveries.length);
     for (const [directory, files] of directories) {
-      if (here && this.pace.quick) this.syncHere(directory, files);
+      if (isQuick) this.syncHere(directory, files);
       else this.syncInThreads(directory, files);
     }
-    if (!here || !this.pace.quick) this.pace.rest();
+    if (!isQuick) this.pace.rest();
   }
 
   private write(delivery: Delivery): Written {
@@ -140,7 +137,7 @@ export class MaildirWriter {
   private syncHere(directory: string, files: readonly Written[]): void {
     let count = 0;
     for (const file of files) {
-      if (!this.pace.quick) break;
+      if (!this.pace.isQuick(files.length - count)) break;
       file.failure = this.pace.measure(() => attempt(() => fsyncSync(file.fd)));
       count++;
     }

@@ -67,12 +67,18 @@ test("another process with the same host name and pid makes other file names", (
   expect(new Set(names).size).toBe(2);
 });
 
-test("DiskPace gives up waiting on a slow disk, and tries it again after a rest", () => {
+test("DiskPace waits for a few quick fsyncs, not for many, nor on a slow disk until it had a rest", () => {
   const pace = new DiskPace();
   const wait = (ms: number) => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms);
-  expect(pace.quick).toBe(true);
-  expect(pace.measure(() => wait(100))).toBe("timed-out");
-  expect(pace.quick).toBe(false);
-  for (let turns = 0; turns < 1000 && !pace.quick; turns++) pace.rest();
-  expect(pace.quick).toBe(true);
+  expect(pace.isQuick(20)).toBe(true);
+  expect(pace.isQuick(21)).toBe(false);
+  expect(pace.measure(() => wait(200))).toBe("timed-out");
+  expect(pace.isQuick(1)).toBe(false);
+  let turns = 0;
+  while (turns < 1000 && !pace.isQuick(1)) {
+    pace.rest();
+    turns++;
+  }
+  expect(pace.isQuick(1)).toBe(true);
+  expect(pace.isQuick(20)).toBe(false);
 });
