@@ -5,6 +5,8 @@
  * reference 6.3). A partial last line is completed. Cutting the input into chunks changes nothing.
  */
 
+import { isAscii } from "node:buffer";
+
 const LF = 10;
 const CR = 13;
 const DOT = 46;
@@ -25,9 +27,9 @@ export class WireEncoder {
     // Each byte becomes two at most; one more for the CR that the chunk before left open.
     const out = Buffer.allocUnsafe(input.length * 2 + 2);
     let length = 0;
-    let { lineStart, afterCr, eightBit } = this;
-    for (let at = 0; at < input.length; at++) {
-      const byte = input[at] as number;
+    let { lineStart, afterCr } = this;
+    for (let at = 0; at < input.length; ) {
+      const byte = input[at++] as number;
       if (byte === LF || byte === CR) {
         if (!(byte === LF && afterCr)) {
           out[length++] = CR;
@@ -42,12 +44,25 @@ export class WireEncoder {
         if (byte === DOT && this.stuffing) out[length++] = DOT;
         lineStart = false;
       }
-      if (byte > 127) eightBit = true;
       out[length++] = byte;
+      // Inside a line nothing happens until its end: by fours it costs half. The rest comes as before.
+      while (at + 4 <= input.length) {
+        const a = input[at] as number;
+        const b = input[at + 1] as number;
+        const c = input[at + 2] as number;
+        const d = input[at + 3] as number;
+        if (a <= CR || b <= CR || c <= CR || d <= CR) break;
+        out[length] = a;
+        out[length + 1] = b;
+        out[length + 2] = c;
+        out[length + 3] = d;
+        length += 4;
+        at += 4;
+      }
     }
     this.lineStart = lineStart;
     this.afterCr = afterCr;
-    this.eightBit = eightBit;
+    this.eightBit ||= !isAscii(input);
     return out.subarray(0, length);
   }
 
