@@ -66,7 +66,7 @@ try {
     resolver: {},
     isOwn: () => false,
     timeouts: new TimeoutFile(join(scratch, "tcpto"), 0),
-    limits: engineLimits,
+    limits: { ...engineLimits, mostConnections: Number(values.slots) },
     now: Date.now,
     random: Math.random,
   });

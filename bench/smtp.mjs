@@ -227,7 +227,8 @@ export function pipeline(port, count, warmUp, { to = "box@local.test", sessions 
     process.execPath,
     [
       ...[path, "--port", String(port), "--to", to, "--deliveries", String(count)],
-      ...["--warm-up", String(warmUp), "--slots", String(sessions), "--slot", "100"],
+      ...["--warm-up", String(warmUp), "--slots", String(sessions)],
+      ...["--slot", String(Math.min(100, Math.ceil(warmUp / sessions)))],
     ],
     { stdio: ["ignore", "pipe", "inherit"] },
   );

@@ -7,18 +7,30 @@ const two = (n: number): string => String(n).padStart(2, "0");
 const clock = (d: Date): string =>
   `${two(d.getUTCHours())}:${two(d.getUTCMinutes())}:${two(d.getUTCSeconds())}`;
 
-/** Most dates are now, and servers write many a second. */
-let last = { second: Number.NaN, text: "" };
-
 /** `D Mon YYYY HH:MM:SS -0000`, the form of every date we write into a header. */
 export function date822(date: Date): string {
-  const second = unixSeconds(date);
-  if (second !== last.second) last = { second, text: format822(date) };
-  return last.text;
+  return `${date.getUTCDate()} ${months[date.getUTCMonth()]} ${date.getUTCFullYear()} ${clock(date)} -0000`;
 }
 
-function format822(date: Date): string {
-  return `${date.getUTCDate()} ${months[date.getUTCMonth()]} ${date.getUTCFullYear()} ${clock(date)} -0000`;
+/** Now in that form, for a server that writes it many times a second: made once a second. */
+export class ClockDate {
+  private readonly now: () => Date;
+  private second = Number.NaN;
+  private made = "";
+
+  constructor(now: () => Date) {
+    this.now = now;
+  }
+
+  text(): string {
+    const now = this.now();
+    const second = unixSeconds(now);
+    if (second !== this.second) {
+      this.second = second;
+      this.made = date822(now);
+    }
+    return this.made;
+  }
 }
 
 /** `Sat Nov 21 01:36:17 2026`, 24 characters, as in the From_ line of an mbox. */

@@ -7,6 +7,9 @@ import type { Duplex } from "node:stream";
 import { type Frame, FrameWriter } from "../../lib/frame.ts";
 import { channelReader } from "./protocol.ts";
 
+/** So much leaves at once: the peer works on it while we make the next. */
+const LARGE_BYTES = 65_536;
+
 export interface ChannelEvents<In> {
   message(message: In): void;
   /** Once, with the error when it was not an orderly end. */
@@ -75,7 +78,7 @@ export class Channel<In, Out> {
   send(message: Out): void {
     if (this.ended) return;
     this.write(this.out, message);
-    if (this.out.sizeBytes > 262144) {
+    if (this.out.sizeBytes > LARGE_BYTES) {
       this.flush();
     } else if (!this.scheduled) {
       this.scheduled = true;

@@ -1,9 +1,11 @@
 /** Whether fsyncs are quick enough to wait for in the thread that also serves everybody else. */
 
+/** Average length of an fsync, in milliseconds, above which threads do them. */
+const SLOW_MS = 3;
 /** How long the thread may wait at a time, in milliseconds. */
 const PATIENCE_MS = 10;
 /** More than this many overlap in threads to better effect, however quick each is. */
-const MOST = 20;
+const MOST_FSYNCS = 24;
 
 export class DiskPace {
   /** Of one fsync. */
@@ -11,7 +13,8 @@ export class DiskPace {
 
   /** Whether so many one after the other are. */
   isQuick(fsyncs: number): boolean {
-    return fsyncs <= MOST && fsyncs * this.averageMs < PATIENCE_MS;
+    const { averageMs } = this;
+    return averageMs < SLOW_MS && fsyncs <= MOST_FSYNCS && fsyncs * averageMs < PATIENCE_MS;
   }
 
   /** Run `sync` and remember how long it took. */

@@ -3,10 +3,11 @@
  * delivered when the last step is done; a crash before leaves at most a file in `tmp` that readers sweep
  * after 36 hours. Bytes go in verbatim. maildir(5); qmail reference 4.4.
  *
- * What arrives in one turn is done together and shares the fsync of `new`. Files that the disk syncs in a
- * few milliseconds together are synced in this thread: handing an fsync to a thread and back costs more than the
- * fsync of a quick disk. More go to threads, where their fsyncs overlap. All files of a directory are synced before the first is renamed: on ext4 a rename makes `tmp` dirty, and the next fsync of a new
- * file in it writes `tmp` again, which is a fifth of the work.
+ * What arrives in one turn is done together and shares the fsync of `new`. What the disk syncs in a few
+ * milliseconds is synced in this thread: on a quick disk handing an fsync to a thread and back costs more
+ * than the fsync. More than that goes to threads, where fsyncs overlap. All files of a directory are synced
+ * before the first is renamed: on ext4 a rename makes `tmp` dirty, and the next fsync of a new file in it
+ * writes `tmp` again, which is a fifth of the work.
  */
 import {
   closeSync,
@@ -97,12 +98,14 @@ export class MaildirWriter {
         delivery.reject(error);
       }
     }
-    const isQuick = this.pace.isQuick(deliveries.length);
+    let fsyncs = directories.size;
+    for (const files of directories.values()) fsyncs += files.length;
+    if (!this.pace.isQuick(fsyncs)) this.pace.rest();
     for (const [directory, files] of directories) {
-      if (isQuick) this.syncHere(directory, files);
+      if (this.pace.isQuick(fsyncs)) this.syncHere(directory, files, fsyncs);
       else this.syncInThreads(directory, files);
+      fsyncs -= files.length + 1;
     }
-    if (!isQuick) this.pace.rest();
   }
 
   private write(delivery: Delivery): Written {
@@ -134,10 +137,11 @@ export class MaildirWriter {
     }
   }
 
-  private syncHere(directory: string, files: readonly Written[]): void {
+  /** `fsyncs`: what this turn still has to do, here and elsewhere. */
+  private syncHere(directory: string, files: readonly Written[], fsyncs: number): void {
     let count = 0;
     for (const file of files) {
-      if (!this.pace.isQuick(files.length - count)) break;
+      if (!this.pace.isQuick(fsyncs - count)) break;
       file.failure = this.pace.measure(() => attempt(() => fsyncSync(file.fd)));
       count++;
     }
@@ -146,7 +150,7 @@ export class MaildirWriter {
     if (published.length === 0) return;
     settle(
       published,
-      attempt(() => syncDirectoryNow(`${directory}/new`)),
+      this.pace.measure(() => attempt(() => syncDirectoryNow(`${directory}/new`))),
     );
   }
 

@@ -8,7 +8,7 @@ import { isAscii } from "node:buffer";
 import { statfs } from "node:fs/promises";
 import { join } from "node:path";
 import { isBounceSender } from "../../lib/address.ts";
-import { date822, unixSeconds } from "../../lib/date822.ts";
+import { ClockDate, unixSeconds } from "../../lib/date822.ts";
 import { type Urgency, urgencies } from "../../lib/queue-door.ts";
 import type { Verdict } from "../channel/protocol.ts";
 import type { WholeMail } from "../channel/queue-messages.ts";
@@ -67,12 +67,14 @@ export class Intake {
   private lastId: number;
   /** Ids whose spills must not be swept. */
   readonly receiving = new Set<number>();
+  private readonly date: ClockDate;
   private held = 0;
   private spaceCheckedAt = 0;
   private freeBytes = Number.POSITIVE_INFINITY;
 
   constructor(options: IntakeOptions) {
     this.options = options;
+    this.date = new ClockDate(options.now);
     this.mess = join(options.home, "queue", "mess");
     this.lastId = options.lastId;
   }
@@ -173,7 +175,7 @@ export class Intake {
 
   /** Our line on top of each message. qmail reference 7.1 */
   received(id: number, origin: Origin): string {
-    return `Received: (qmail ${id} invoked ${origin.phrase}); ${date822(this.options.now())}\n`;
+    return `Received: (qmail ${id} invoked ${origin.phrase}); ${this.date.text()}\n`;
   }
 
   /** Whether `bytes` more may stay in memory. */

@@ -11,6 +11,8 @@ import type { QueueMessage } from "../channel/queue-messages.ts";
 import type { Queue } from "../queue/queue.ts";
 
 const CACHE_BYTES = 32 << 20;
+/** So much is kept even of mail that is not about to be delivered. */
+const SPARE_BYTES = 8 << 20;
 const TOKEN_BYTES = 32;
 const TOKENS_AT_ONCE = 128;
 
@@ -51,6 +53,11 @@ export class Bodies {
   allows(message: number, token: Buffer): boolean {
     const right = this.tokens.get(message);
     return right?.length === token.length && timingSafeEqual(token, right);
+  }
+
+  /** Whether there is room for bodies that are perhaps not needed soon. */
+  get hasRoom(): boolean {
+    return this.freshBytes < SPARE_BYTES;
   }
 
   /** Remember a small body that is at hand anyway. */

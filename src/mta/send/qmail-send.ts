@@ -286,9 +286,10 @@ export class QmailSend {
   private accepted(message: NewMessage, expansion: Expansion | undefined): void {
     if (expansion) this.expanded(expansion);
     if (!expansion?.finished) this.todo.add(message);
-    // The body of what waits on disk would wait in memory for long.
+    // When much waits on disk its bodies would wait in memory for long.
     const { id, body } = message;
-    if (body && body.length <= SMALL_BODY && this.window.has(id)) this.bodies.keep(id, body);
+    if (!body || body.length > SMALL_BODY) return;
+    if (this.window.has(id) || this.bodies.hasRoom) this.bodies.keep(id, body);
   }
 
   private expanded(expansion: Expansion): void {

@@ -99,6 +99,7 @@ const handlers: Readonly<Record<string, Handler>> = {
   QUIT: (c) => c.quit(),
 };
 
+/** By verb: what comes from the wire is never looked up as a property. */
 const handlerOf: ReadonlyMap<string, Handler> = new Map(Object.entries(handlers));
 
 /** Answer one command line (without its line end). */

@@ -3,9 +3,10 @@ import type { Socket } from "node:net";
 import type { Deadlines, Timed } from "../../lib/deadlines.ts";
 import { type SessionContext, SmtpSession, type Wire } from "./session.ts";
 
-/** A peer that got its last reply has this long to close, and may say this much meanwhile. */
+/** A peer that got its last reply may be silent for so long, and say so much, until it closes; all in all it has so long. */
 const LINGER_MS = 5000;
 const LINGER_BYTES = 1 << 20;
+const LONGEST_LINGER_MS = 30_000;
 
 /** Say one line to a peer that gets no session, and close. */
 export function turnAway(socket: Socket, text: string): void {
@@ -27,6 +28,7 @@ export class Connection implements Wire, Timed {
   private isHeldByOutput = false;
   private isEnding = false;
   private lingerBytes = 0;
+  private lingerEnd = 0;
 
   constructor(socket: Socket, context: SessionContext, deadlines: Deadlines) {
     this.socket = socket;
@@ -42,10 +44,10 @@ export class Connection implements Wire, Timed {
     });
     socket.on("drain", () => {
       this.isHeldByOutput = false;
-      this.heard();
+      this.postpone();
       this.hold();
     });
-    this.heard();
+    this.postpone();
     deadlines.watch(this);
     // Two turns, so that the loop looks once at what the peer sent before it was spoken to.
     setImmediate(() => setImmediate(() => this.begin()));
@@ -57,8 +59,13 @@ export class Connection implements Wire, Timed {
   }
 
   /** Something came or went: the peer may be silent for as long again. */
-  private heard(): void {
+  private postpone(): void {
     this.deadline = this.deadlines.now() + this.timeoutMs;
+  }
+
+  /** As above, after the last reply. */
+  private linger(): void {
+    this.deadline = Math.min(this.deadlines.now() + LINGER_MS, this.lingerEnd);
   }
 
   private begin(): void {
@@ -70,9 +77,10 @@ export class Connection implements Wire, Timed {
   private receive(chunk: Buffer): void {
     if (this.isEnding) {
       this.lingerBytes += chunk.length;
+      this.linger();
       if (this.lingerBytes > LINGER_BYTES) this.socket.destroy();
     } else if (this.hasBegun) {
-      this.heard();
+      this.postpone();
       this.session.push(chunk);
     } else {
       this.spokeEarly = true;
@@ -80,7 +88,7 @@ export class Connection implements Wire, Timed {
   }
 
   write(replies: string): void {
-    this.heard();
+    this.postpone();
     if (this.socket.writable && !this.socket.write(replies, "latin1")) {
       // A peer that does not read its replies is not read either.
       this.isHeldByOutput = true;
@@ -97,7 +105,8 @@ export class Connection implements Wire, Timed {
       return;
     }
     this.hold();
-    this.deadline = this.deadlines.now() + LINGER_MS;
+    this.lingerEnd = this.deadlines.now() + LONGEST_LINGER_MS;
+    this.linger();
     this.socket.end();
   }
 

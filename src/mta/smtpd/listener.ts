@@ -5,6 +5,7 @@
  * of tcprules in control/tcp.smtp.cdb deny clients and give them RELAYCLIENT and other variables.
  */
 import { createServer, type ListenOptions, type Server, type Socket } from "node:net";
+import { ClockDate } from "../../lib/date822.ts";
 import { Deadlines } from "../../lib/deadlines.ts";
 import { errorText } from "../../lib/errors.ts";
 import type { Environment } from "../../lib/program.ts";
@@ -39,6 +40,8 @@ export class SmtpListener {
   private readonly servers: Server[] = [];
   private readonly connections = new Set<Connection>();
   private readonly deadlines = new Deadlines();
+  private readonly now: () => Date;
+  private readonly date: ClockDate;
   private readonly perAddress = new Map<string, number>();
   private readonly reported = new Map<string, number>();
   private isStopping = false;
@@ -46,6 +49,8 @@ export class SmtpListener {
 
   constructor(options: ListenerOptions) {
     this.options = options;
+    this.now = options.now ?? (() => new Date());
+    this.date = new ClockDate(this.now);
     this.settings = new SettingsReader(options.home, options.env, (text) => this.warn(text));
   }
 
@@ -117,7 +122,8 @@ export class SmtpListener {
       localIpHost: this.addresses.hostFor(settings),
       peer: { remoteIp: ip, local: settings.me ?? socket.localAddress },
       queue: () => this.options.queue({ ...rule.env, TCPREMOTEIP: ip }),
-      now: this.options.now ?? (() => new Date()),
+      now: this.now,
+      date: () => this.date.text(),
       warn: (text: string) => this.warn(text),
     };
     const connection = new Connection(socket, context, this.deadlines);

@@ -30,6 +30,7 @@
  *              not offered. Addresses in UTF-8 are taken although SMTPUTF8 is not offered.
  * SEE ALSO     qmail-queue, qmail-start, qmail-newmrh, qmail-inject
  */
+import { date822 } from "../../lib/date822.ts";
 import { errorText } from "../../lib/errors.ts";
 import type { ExitCode } from "../../lib/exit-code.ts";
 import { OptionTable } from "../../lib/option.ts";
@@ -92,6 +93,7 @@ async function converse(host: Host, settings: Settings): Promise<ExitCode> {
       peer: peerOf(host.env),
       queue: () => host.queue,
       now: () => host.now(),
+      date: () => date822(host.now()),
       warn,
     },
     {

@@ -1,6 +1,5 @@
 /** The Received field of the SMTP server, and who is at the other end. qmail reference 7.1. */
 import { asciiLower } from "../../lib/address.ts";
-import { date822 } from "../../lib/date822.ts";
 
 /** Names and info come from the peer or its name server: never trusted, sanitised where they show. */
 export interface Peer {
@@ -16,12 +15,12 @@ function safe(text: string): string {
   return text.replace(/[^A-Za-z0-9.@%+/=:\-[\]]/g, "?");
 }
 
-/** Both lines with their LF. `helo` is the argument of HELO or EHLO, undefined before either. */
+/** Both lines with their LF. `date` is now, `helo` is the argument of HELO or EHLO, undefined before either. */
 export function receivedField(
   peer: Peer,
   helo: string | undefined,
   protocol: "SMTP" | "ESMTP",
-  now: Date,
+  date: string,
 ): string {
   const host = peer.remoteHost || "unknown";
   const named = helo !== undefined && asciiLower(helo) !== asciiLower(host);
@@ -29,6 +28,6 @@ export function receivedField(
   return (
     `Received: from ${safe(host)}${named ? ` (HELO ${safe(helo)})` : ""}` +
     ` (${info}${safe(peer.remoteIp || "unknown")})\n` +
-    `  by ${safe(peer.local || "unknown")} with ${protocol}; ${date822(now)}\n`
+    `  by ${safe(peer.local || "unknown")} with ${protocol}; ${date}\n`
   );
 }

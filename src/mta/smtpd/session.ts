@@ -46,6 +46,8 @@ export interface SessionContext {
   /** Undefined while the queue cannot be reached. */
   readonly queue: () => QueueDoor | undefined;
   readonly now: () => Date;
+  /** The same for a header field. */
+  readonly date: () => string;
   /** Errors that are nobody's verdict. */
   readonly warn: (text: string) => void;
 }
@@ -199,7 +201,7 @@ export class SmtpSession implements Conversation {
     this.transaction = transaction;
     this.submission = door.open();
     this.submission.put(
-      receivedField(this.context.peer, this.helo, this.protocol, this.context.now()),
+      receivedField(this.context.peer, this.helo, this.protocol, this.context.date()),
     );
     this.reader = new DataReader();
     this.isTooBig = false;

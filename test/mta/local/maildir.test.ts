@@ -70,8 +70,8 @@ test("another process with the same host name and pid makes other file names", (
 test("DiskPace waits for a few quick fsyncs, not for many, nor on a slow disk until it had a rest", () => {
   const pace = new DiskPace();
   const wait = (ms: number) => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms);
-  expect(pace.isQuick(20)).toBe(true);
-  expect(pace.isQuick(21)).toBe(false);
+  expect(pace.isQuick(24)).toBe(true);
+  expect(pace.isQuick(25)).toBe(false);
   expect(pace.measure(() => wait(200))).toBe("timed-out");
   expect(pace.isQuick(1)).toBe(false);
   let turns = 0;
@@ -80,5 +80,5 @@ test("DiskPace waits for a few quick fsyncs, not for many, nor on a slow disk un
     turns++;
   }
   expect(pace.isQuick(1)).toBe(true);
-  expect(pace.isQuick(20)).toBe(false);
+  expect(pace.isQuick(24)).toBe(false);
 });

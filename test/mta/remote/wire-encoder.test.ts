@@ -49,6 +49,13 @@ describe("encodeMessage()", () => {
 });
 
 describe("WireEncoder", () => {
+  it("remembers an 8-bit byte of an earlier chunk", () => {
+    const encoder = new WireEncoder(true);
+    encoder.push(Buffer.from("na\u00efve\n"));
+    encoder.push(Buffer.from("plain\n"));
+    expect(encoder.eightBit).toBe(true);
+  });
+
   it("gives the same however the input is cut", () => {
     fc.assert(
       fc.property(hostile, fc.array(fc.nat(5)), (text, cuts) => {

@@ -237,6 +237,43 @@ describe("SmtpListener", () => {
     await c.closed();
   });
 
+  test("timeoutsmtpd is no limit for who goes on, nor for who waits for the queue", async () => {
+    const { queue, port } = await start({ timeoutsmtpd: "2\n" }, { verdict: () => "hold" });
+    const waiting = client(port);
+    await toData(waiting);
+    waiting.send("x\r\n.\r\n");
+    const [slowCommand, slowData] = [client(port), client(port)];
+    await slowCommand.expect("220 ");
+    await toData(slowData);
+    // Far longer than the limit in all, never so long at a time.
+    for (const letter of "HELO my.o") {
+      await new Promise((resolve) => setTimeout(resolve, 400));
+      slowCommand.send(letter);
+      slowData.send(letter);
+    }
+    slowCommand.send("\r\n");
+    await slowCommand.expect("250 mx.test.example");
+    const commits = () => queue.log.flatMap((m) => (m.type === "commit" ? [m.session] : []));
+    queue.tell({ type: "accepted", session: commits()[0] ?? 0, id: 7 });
+    await waiting.expect("250 ok ");
+    slowData.send("\r\n.\r\n");
+    await queue.until(() => commits().length === 2);
+  }, 20_000);
+
+  test("a peer that was refused may finish what it was saying, slowly, and is not cut off", async () => {
+    const { port } = await start();
+    const c = client(port);
+    c.socket.allowHalfOpen = true;
+    await toData(c);
+    c.send("bare\nline");
+    await c.expect("550 bare LF");
+    for (let part = 0; part < 14; part++) {
+      await new Promise((resolve) => setTimeout(resolve, 500));
+      c.send("and so on\r\n");
+    }
+    expect(c.socket.destroyed).toBe(false);
+  }, 20_000);
+
   test("concurrencyincoming refuses the connection above the limit and takes one after a close", async () => {
     const { port } = await start({ concurrencyincoming: "2\n" });
     const [a, b] = [client(port), client(port)];

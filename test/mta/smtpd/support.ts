@@ -4,6 +4,7 @@ import { connect, type Server, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect } from "vitest";
+import { date822 } from "../../../src/lib/date822.ts";
 import type { Environment } from "../../../src/lib/program.ts";
 import type { QueueDoor, QueueReceipt, Submission } from "../../../src/lib/queue-door.ts";
 import { LocalAddresses } from "../../../src/mta/smtpd/policy.ts";
@@ -96,6 +97,7 @@ export class Talk {
         },
         queue: () => (this.isQueueThere ? this.queue : undefined),
         now: () => NOW,
+        date: () => date822(NOW),
         warn: (text) => void this.warnings.push(text),
       },
       {
