@@ -108,7 +108,7 @@ try {
       for (let at = 0; at < Number(values.slots); at++) next();
     });
 
-  await run(Math.min(Number(values["warm-up"]), deliveries));
+  await run(Number(values["warm-up"]));
   const cpu = process.cpuUsage();
   const started = process.hrtime.bigint();
   const failures = await run(deliveries);

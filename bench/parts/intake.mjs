@@ -13,7 +13,7 @@ const withoutDeliveries = {
 /** What smtp-source hands in, which waits for every answer. */
 const fromSource = (options) => async (server, messages) => {
   // A server that has just started compiles more than it takes.
-  await generate(server.port, messages, options);
+  await generate(server.port, messages * 2, options);
   const { seconds, cpu } = await server.tree.price(messages, () =>
     generate(server.port, messages, options),
   );
@@ -22,8 +22,8 @@ const fromSource = (options) => async (server, messages) => {
 
 /** What a client hands in that does not. */
 const fromPipeline = (options) => async (server, messages) => {
-  const { result, cpu } = await server.tree.price(messages * 2, () =>
-    pipeline(server.port, messages, messages, options),
+  const { result, cpu } = await server.tree.price(messages * 3, () =>
+    pipeline(server.port, messages, messages * 2, options),
   );
   return { value: result, cpu };
 };

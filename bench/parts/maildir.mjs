@@ -10,7 +10,7 @@ export const what =
 
 export async function run(rig) {
   const count = rig.size(4000);
-  const warmUp = rig.size(6000);
+  const warmUp = rig.size(10_000);
   const ways = [
     ["intake to Maildir", { sessions: 20 }],
     ["intake to Maildir, connections reused", { sessions: 20, reuse: true }],
