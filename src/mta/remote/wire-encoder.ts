@@ -6,6 +6,7 @@
  */
 
 import { isAscii } from "node:buffer";
+import { copyByFours } from "../../lib/line-bytes.ts";
 
 const LF = 10;
 const CR = 13;
@@ -45,20 +46,9 @@ export class WireEncoder {
         lineStart = false;
       }
       out[length++] = byte;
-      // Inside a line nothing happens until its end: by fours it costs half. The rest comes as before.
-      while (at + 4 <= input.length) {
-        const a = input[at] as number;
-        const b = input[at + 1] as number;
-        const c = input[at + 2] as number;
-        const d = input[at + 3] as number;
-        if (a <= CR || b <= CR || c <= CR || d <= CR) break;
-        out[length] = a;
-        out[length + 1] = b;
-        out[length + 2] = c;
-        out[length + 3] = d;
-        length += 4;
-        at += 4;
-      }
+      const copied = copyByFours(input, at, out, length);
+      length += copied;
+      at += copied;
     }
     this.lineStart = lineStart;
     this.afterCr = afterCr;

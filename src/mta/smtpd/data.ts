@@ -5,6 +5,8 @@
  * How the bytes are cut into chunks never matters. RFC 5321 4.1.1.4, 4.5.2.
  */
 
+import { copyByFours } from "../../lib/line-bytes.ts";
+
 type State = "start" | "middle" | "cr" | "dot" | "dot-cr";
 export type DataStatus = "more" | "end" | "bare CR" | "bare LF";
 
@@ -74,21 +76,9 @@ export class DataReader {
           this.matchHop(byte);
           continue;
         }
-        // Inside a line nothing happens until its end: its bytes are copied by fours, in 3 us of
-        // 2 KB where one by one took 5. What is left of it comes the other way.
-        while (next + 4 <= length) {
-          const a = chunk[next] as number;
-          const b = chunk[next + 1] as number;
-          const c = chunk[next + 2] as number;
-          const d = chunk[next + 3] as number;
-          if (a <= CR || b <= CR || c <= CR || d <= CR) break;
-          chunk[to] = a;
-          chunk[to + 1] = b;
-          chunk[to + 2] = c;
-          chunk[to + 3] = d;
-          to += 4;
-          next += 4;
-        }
+        const copied = copyByFours(chunk, next, chunk, to);
+        to += copied;
+        next += copied;
       }
     }
     this.state = state;
