@@ -39,74 +39,74 @@ function hello(c: Conversation, argument: string, protocol: "SMTP" | "ESMTP"): v
   c.transaction = undefined;
 }
 
-const handlers: Readonly<Record<string, Handler>> = {
-  HELO(c, argument) {
-    hello(c, argument, "SMTP");
-    return `250 ${c.settings.greeting}\r\n`;
-  },
-  EHLO(c, argument) {
-    hello(c, argument, "ESMTP");
-    return extensions(c.settings.greeting, c.settings.databytes);
-  },
-  MAIL(c, argument) {
-    const path = parsePath(argument, c.localIpHost);
-    if (!path) return reply.syntax;
-    if (path.rest !== "") {
-      const size = announcedSize(path.rest);
-      if (size === "bad" || isBadBodyType(path.rest)) return reply.syntax;
-      const limit = c.settings.databytes;
-      if (size !== undefined && limit > 0 && size > limit) return reply.tooBig; // RFC 1870 6.1
-    }
-    c.transaction = {
-      sender: path.address,
-      hasBadSender: isBadSender(c.settings, path.address),
-      recipients: [],
-      recipientBytes: 0,
-    };
-    return reply.ok;
-  },
-  RCPT(c, argument) {
-    const { transaction, settings } = c;
-    if (!transaction) return reply.mailFirst;
-    const path = parsePath(argument, c.localIpHost);
-    // An empty recipient could only bounce: there is nobody it names.
-    if (!path || path.address === "") return reply.syntax;
-    if (transaction.hasBadSender) return reply.badSender;
-    let recipient = path.address;
-    if (settings.relayClient !== undefined) recipient += settings.relayClient;
-    else if (!isAllowedRecipient(settings, recipient)) return reply.relayDenied;
-    const bytes = transaction.recipientBytes + recipient.length;
-    if (transaction.recipients.length >= RECIPIENT_LIMIT || bytes > RECIPIENT_BYTES_LIMIT) {
-      return reply.tooManyRecipients;
-    }
-    transaction.recipients.push(recipient);
-    transaction.recipientBytes = bytes;
-    return reply.ok;
-  },
-  DATA(c) {
-    const { transaction } = c;
-    if (!transaction) return reply.mailFirst;
-    if (transaction.recipients.length === 0) return reply.rcptFirst;
-    return c.startData(transaction);
-  },
-  RSET(c) {
-    c.transaction = undefined;
-    return reply.flushed;
-  },
-  NOOP: () => reply.ok,
-  HELP: () => reply.help,
-  VRFY: () => reply.verify,
-  QUIT: (c) => c.quit(),
-};
-
-/** By verb: what comes from the wire is never looked up as a property. */
-const handlerOf: ReadonlyMap<string, Handler> = new Map(Object.entries(handlers));
+/** By verb, in a Map: what comes from the wire is never looked up as a property. */
+const handlers: ReadonlyMap<string, Handler> = new Map(
+  Object.entries<Handler>({
+    HELO(c, argument) {
+      hello(c, argument, "SMTP");
+      return `250 ${c.settings.greeting}\r\n`;
+    },
+    EHLO(c, argument) {
+      hello(c, argument, "ESMTP");
+      return extensions(c.settings.greeting, c.settings.databytes);
+    },
+    MAIL(c, argument) {
+      const path = parsePath(argument, c.localIpHost);
+      if (!path) return reply.syntax;
+      if (path.rest !== "") {
+        const size = announcedSize(path.rest);
+        if (size === "bad" || isBadBodyType(path.rest)) return reply.syntax;
+        const limit = c.settings.databytes;
+        if (size !== undefined && limit > 0 && size > limit) return reply.tooBig; // RFC 1870 6.1
+      }
+      c.transaction = {
+        sender: path.address,
+        hasBadSender: isBadSender(c.settings, path.address),
+        recipients: [],
+        recipientBytes: 0,
+      };
+      return reply.ok;
+    },
+    RCPT(c, argument) {
+      const { transaction, settings } = c;
+      if (!transaction) return reply.mailFirst;
+      const path = parsePath(argument, c.localIpHost);
+      // An empty recipient could only bounce: there is nobody it names.
+      if (!path || path.address === "") return reply.syntax;
+      if (transaction.hasBadSender) return reply.badSender;
+      let recipient = path.address;
+      if (settings.relayClient !== undefined) recipient += settings.relayClient;
+      else if (!isAllowedRecipient(settings, recipient)) return reply.relayDenied;
+      const bytes = transaction.recipientBytes + recipient.length;
+      if (transaction.recipients.length >= RECIPIENT_LIMIT || bytes > RECIPIENT_BYTES_LIMIT) {
+        return reply.tooManyRecipients;
+      }
+      transaction.recipients.push(recipient);
+      transaction.recipientBytes = bytes;
+      return reply.ok;
+    },
+    DATA(c) {
+      const { transaction } = c;
+      if (!transaction) return reply.mailFirst;
+      if (transaction.recipients.length === 0) return reply.rcptFirst;
+      return c.startData(transaction);
+    },
+    RSET(c) {
+      c.transaction = undefined;
+      return reply.flushed;
+    },
+    NOOP: () => reply.ok,
+    HELP: () => reply.help,
+    VRFY: () => reply.verify,
+    QUIT: (c) => c.quit(),
+  }),
+);
 
 /** Answer one command line (without its line end). */
 export function answer(conversation: Conversation, line: string): string {
   const space = line.indexOf(" ");
   const verb = (space < 0 ? line : line.slice(0, space)).toUpperCase();
-  const handler = handlerOf.get(verb);
+  const handler = handlers.get(verb);
   if (!handler) return reply.unimplemented;
   return handler(conversation, space < 0 ? "" : line.slice(space).trimStart());
 }

@@ -3,10 +3,12 @@ import type { Socket } from "node:net";
 import type { Deadlines, Timed } from "../../lib/deadlines.ts";
 import { type SessionContext, SmtpSession, type Wire } from "./session.ts";
 
-/** A peer that got its last reply may be silent for so long, and say so much, until it closes; all in all it has so long. */
+/** A peer that got its last reply may finish what it was saying: silent for so long at a time, */
 const LINGER_MS = 5000;
-const LINGER_BYTES = 1 << 20;
+/** so long in all, */
 const LONGEST_LINGER_MS = 30_000;
+/** and so much. */
+const LINGER_BYTES = 1 << 20;
 
 /** Say one line to a peer that gets no session, and close. */
 export function turnAway(socket: Socket, text: string): void {
@@ -63,7 +65,7 @@ export class Connection implements Wire, Timed {
     this.deadline = this.deadlines.now() + this.timeoutMs;
   }
 
-  /** As above, after the last reply. */
+  /** The same after the last reply. */
   private linger(): void {
     this.deadline = Math.min(this.deadlines.now() + LINGER_MS, this.lingerEnd);
   }
