@@ -1,6 +1,6 @@
 /** One TCP connection of the listener: carries bytes between its socket and its session. */
-import type { Socket } from "node:net";
 import type { Deadlines, Timed } from "../../lib/deadlines.ts";
+import type { PeerEvents, PeerSocket } from "../../lib/peer-socket.ts";
 import { type SessionContext, SmtpSession, type Wire } from "./session.ts";
 
 /** A peer that got its last reply may finish what it was saying: silent for so long at a time, */
@@ -11,19 +11,27 @@ const LONGEST_LINGER_MS = 30_000;
 const LINGER_BYTES = 1 << 20;
 
 /** Say one line to a peer that gets no session, and close. */
-export function turnAway(socket: Socket, text: string): void {
-  socket.on("error", () => {});
-  socket.setTimeout(LINGER_MS, () => socket.destroy());
-  socket.resume();
-  socket.end(text);
+export function turnAway(socket: PeerSocket, text: string, deadlines: Deadlines): void {
+  const deadline = deadlines.now() + LINGER_MS;
+  const refused = { deadline, expired: () => socket.close() };
+  deadlines.watch(refused);
+  socket.start({
+    received() {},
+    ended() {},
+    drained() {},
+    closed: () => deadlines.forget(refused),
+  });
+  socket.write(text);
+  socket.end();
 }
 
-export class Connection implements Wire, Timed {
+export class Connection implements Wire, Timed, PeerEvents {
   readonly session: SmtpSession;
   deadline = 0;
-  private readonly socket: Socket;
+  private readonly socket: PeerSocket;
   private readonly deadlines: Deadlines;
   private readonly timeoutMs: number;
+  private readonly gone: () => void;
   private hasBegun = false;
   private spokeEarly = false;
   private isHeldBySession = false;
@@ -32,31 +40,22 @@ export class Connection implements Wire, Timed {
   private lingerBytes = 0;
   private lingerEnd = 0;
 
-  constructor(socket: Socket, context: SessionContext, deadlines: Deadlines) {
+  /** `gone`: it is closed. */
+  constructor(socket: PeerSocket, context: SessionContext, deadlines: Deadlines, gone: () => void) {
     this.socket = socket;
+    this.gone = gone;
     this.deadlines = deadlines;
     this.timeoutMs = context.settings.timeoutSeconds * 1000;
     this.session = new SmtpSession(context, this);
-    socket.on("data", (chunk: Buffer) => this.receive(chunk));
-    socket.on("end", () => this.session.end());
-    socket.on("error", () => {}); // `close` follows
-    socket.on("close", () => {
-      deadlines.forget(this);
-      this.session.lost();
-    });
-    socket.on("drain", () => {
-      this.isHeldByOutput = false;
-      this.postpone();
-      this.hold();
-    });
     this.postpone();
     deadlines.watch(this);
+    socket.start(this);
     // Two turns, so that the loop looks once at what the peer sent before it was spoken to.
     setImmediate(() => setImmediate(() => this.begin()));
   }
 
   expired(): void {
-    if (this.isEnding) this.socket.destroy();
+    if (this.isEnding) this.socket.close();
     else this.session.timeout();
   }
 
@@ -71,27 +70,43 @@ export class Connection implements Wire, Timed {
   }
 
   private begin(): void {
-    if (this.hasBegun || this.socket.destroyed) return;
+    if (this.hasBegun || this.socket.isClosed) return;
     this.hasBegun = true;
     this.session.begin(this.spokeEarly);
   }
 
-  private receive(chunk: Buffer): void {
+  received(bytes: Buffer): void {
     if (this.isEnding) {
-      this.lingerBytes += chunk.length;
+      this.lingerBytes += bytes.length;
       this.linger();
-      if (this.lingerBytes > LINGER_BYTES) this.socket.destroy();
+      if (this.lingerBytes > LINGER_BYTES) this.socket.close();
     } else if (this.hasBegun) {
       this.postpone();
-      this.session.push(chunk);
+      this.session.push(bytes);
     } else {
       this.spokeEarly = true;
     }
   }
 
+  ended(): void {
+    this.session.end();
+  }
+
+  drained(): void {
+    this.isHeldByOutput = false;
+    this.postpone();
+    this.hold();
+  }
+
+  closed(): void {
+    this.deadlines.forget(this);
+    this.session.lost();
+    this.gone();
+  }
+
   write(replies: string): void {
     this.postpone();
-    if (this.socket.writable && !this.socket.write(replies, "latin1")) {
+    if (!this.socket.write(replies)) {
       // A peer that does not read its replies is not read either.
       this.isHeldByOutput = true;
       this.hold();
@@ -102,8 +117,8 @@ export class Connection implements Wire, Timed {
     this.isEnding = true;
     // After QUIT nothing more comes, and many clients close without reading our 221: an orderly
     // shutdown would only meet their reset.
-    if (code === 0 && this.socket.writableLength === 0) {
-      this.socket.destroy();
+    if (code === 0 && !this.socket.hasUnsent) {
+      this.socket.close();
       return;
     }
     this.hold();
@@ -125,13 +140,14 @@ export class Connection implements Wire, Timed {
   /** Shutdown is over. */
   destroy(): void {
     this.session.cut();
-    this.socket.destroySoon();
+    this.socket.endAndClose();
   }
 
   private hold(): void {
     // What comes after the last reply is read and dropped: unread bytes would reset the connection
     // and take the reply with them.
     const isHeld = !this.isEnding && (this.isHeldBySession || this.isHeldByOutput);
-    if (isHeld !== this.socket.isPaused()) isHeld ? this.socket.pause() : this.socket.resume();
+    if (isHeld) this.socket.pause();
+    else this.socket.resume();
   }
 }

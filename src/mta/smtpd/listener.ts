@@ -4,12 +4,14 @@
  * control/concurrencyperip (half of it) from one address that is not this machine, get 421. Rules
  * of tcprules in control/tcp.smtp.cdb deny clients and give them RELAYCLIENT and other variables.
  */
-import { createServer, type ListenOptions, type Server, type Socket } from "node:net";
+import { createServer, type ListenOptions, type Server } from "node:net";
 import { ClockDate } from "../../lib/date822.ts";
 import { Deadlines } from "../../lib/deadlines.ts";
 import { errorText } from "../../lib/errors.ts";
+import { type PeerSocket, StreamSocket } from "../../lib/peer-socket.ts";
 import type { Environment } from "../../lib/program.ts";
 import type { QueueDoor } from "../../lib/queue-door.ts";
+import type { TcpHandles } from "../../lib/tcp-handle.ts";
 import { Connection, turnAway } from "./connection.ts";
 import { LocalAddresses } from "./policy.ts";
 import { reply } from "./reply.ts";
@@ -27,6 +29,8 @@ export interface ListenerOptions {
   readonly env: Environment;
   /** The queue for one client, whose variables may name another one. */
   readonly queue: (env: Environment) => QueueDoor | undefined;
+  /** Without them connections are sockets of `net`. */
+  readonly handles?: TcpHandles | undefined;
   /** One line for the log, without LF. */
   readonly log: (line: string) => void;
   readonly now?: () => Date;
@@ -57,7 +61,7 @@ export class SmtpListener {
   /** Listen on an inherited descriptor (`{ fd }`) or a port. Rejects with the system error. */
   listen(where: ListenOptions & { fd?: number }): Promise<Server> {
     const server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) =>
-      this.accept(socket),
+      this.accept(new StreamSocket(socket)),
     );
     this.servers.push(server);
     return new Promise((resolve, reject) => {
@@ -65,6 +69,7 @@ export class SmtpListener {
       server.listen({ backlog: BACKLOG, ...where }, () => {
         server.off("error", reject);
         server.on("error", (error) => this.warn(`unable to accept: ${errorText(error)}`));
+        this.options.handles?.takeOver(server, (socket) => this.accept(socket));
         resolve(server);
       });
     });
@@ -99,22 +104,22 @@ export class SmtpListener {
     this.options.log(`qmail-smtpd: warning: ${text}`);
   }
 
-  private accept(socket: Socket): void {
+  private accept(socket: PeerSocket): void {
     const ip = socket.remoteAddress?.replace(/^::ffff:(?=\d+\.)/, "");
     if (ip === undefined) {
-      socket.destroy(); // gone before we looked
+      socket.close(); // gone before we looked
       return;
     }
     const settings = this.readSettings();
     const count = this.perAddress.get(ip) ?? 0;
     const refusal = this.refusal(settings, ip, count);
     if (refusal !== undefined || !settings) {
-      turnAway(socket, refusal ?? reply.noControls);
+      turnAway(socket, refusal ?? reply.noControls, this.deadlines);
       return;
     }
     const rule = this.ruleFor(settings, ip);
     if (!rule || rule.isDenied) {
-      socket.destroy();
+      socket.close();
       return;
     }
     const context = {
@@ -126,16 +131,15 @@ export class SmtpListener {
       date: () => this.date.text(),
       warn: (text: string) => this.warn(text),
     };
-    const connection = new Connection(socket, context, this.deadlines);
-    this.connections.add(connection);
-    this.perAddress.set(ip, count + 1);
-    socket.once("close", () => {
+    const connection = new Connection(socket, context, this.deadlines, () => {
       this.connections.delete(connection);
       const left = (this.perAddress.get(ip) ?? 1) - 1;
       if (left > 0) this.perAddress.set(ip, left);
       else this.perAddress.delete(ip);
       if (this.connections.size === 0) this.wake?.();
     });
+    this.connections.add(connection);
+    this.perAddress.set(ip, count + 1);
   }
 
   private readSettings(): Settings | undefined {

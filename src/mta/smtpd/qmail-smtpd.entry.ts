@@ -7,6 +7,7 @@ import { spawn } from "node:child_process";
 import { Socket } from "node:net";
 import { join } from "node:path";
 import { errorText } from "../../lib/errors.ts";
+import { tcpHandles } from "../../lib/tcp-handle.ts";
 import { Channel } from "../channel/channel.ts";
 import { type ControlMessage, readControl, writeControl } from "../channel/control-messages.ts";
 import { PROTOCOL_VERSION } from "../channel/protocol.ts";
@@ -39,6 +40,7 @@ async function serve(start: ControlMessage & { type: "start" }): Promise<void> {
       if (!program) return queue.door;
       return new ProgramQueue(program, start.home, { ...own, ...client }, async () => spawn);
     },
+    handles: tcpHandles(process),
     log,
   });
   await queue.start();

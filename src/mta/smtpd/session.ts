@@ -101,7 +101,7 @@ export class SmtpSession implements Conversation {
     this.flush();
   }
 
-  /** Bytes from the peer; the session may overwrite them. */
+  /** Bytes from the peer; the session may overwrite them, and keeps none. */
   push(chunk: Buffer): void {
     if (this.state === "closed") return;
     const bytes = this.pending ? Buffer.concat([this.pending, chunk]) : chunk;
@@ -151,7 +151,7 @@ export class SmtpSession implements Conversation {
       return;
     }
     if (this.state === "verdict" && at < bytes.length) {
-      this.pending = at === 0 ? bytes : bytes.subarray(at);
+      this.pending = Buffer.from(bytes.subarray(at));
       if (this.pending.length > AHEAD_LIMIT) this.pause();
     }
     this.flush();
@@ -222,7 +222,7 @@ export class SmtpSession implements Conversation {
       submission?.abort();
       this.submission = undefined;
     }
-    if (!this.isTooBig && reader.output.length > 0) submission?.put(reader.output);
+    if (!this.isTooBig && reader.output.length > 0) submission?.put(Buffer.from(reader.output));
     if (reader.status === "end") {
       this.finishData();
     } else if (submission?.full && !this.isTooBig && !this.paused) {

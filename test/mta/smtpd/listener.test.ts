@@ -3,6 +3,7 @@ import { existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, afterEach, describe, expect, test } from "vitest";
 import type { Environment } from "../../../src/lib/program.ts";
+import { tcpHandles } from "../../../src/lib/tcp-handle.ts";
 import { SmtpListener } from "../../../src/mta/smtpd/listener.ts";
 import { QueueLink } from "../../../src/mta/smtpd/queue-link.ts";
 import { FakeQueue, type FakeQueueScript } from "../../support/fake-queue.ts";
@@ -25,7 +26,7 @@ afterAll(removeHomes);
 async function start(
   files: Record<string, string | undefined> = {},
   script: FakeQueueScript = {},
-  options: { env?: Environment; drainMs?: number } = {},
+  options: { env?: Environment; drainMs?: number; onNet?: boolean } = {},
 ): Promise<Running> {
   const home = makeHome(files);
   const queue = await FakeQueue.start(script);
@@ -39,6 +40,7 @@ async function start(
     env: options.env ?? {},
     queue: () => link.door,
     log: (line) => log.push(line),
+    handles: options.onNet ? undefined : tcpHandles(process),
     drainMs: options.drainMs ?? 300,
   });
   cleanups.push(() => listener.stop());
@@ -61,9 +63,12 @@ async function toData(c: Client): Promise<void> {
   await c.expect("250-mx.test.example", "250 ok", "250 ok", "354 go ahead");
 }
 
-describe("SmtpListener", () => {
+describe.each([
+  ["handles", false],
+  ["sockets of net", true],
+])("SmtpListener on %s", (_, onNet) => {
   test("queues a message over the socket and keeps the connection for the next", async () => {
-    const { queue, port } = await start();
+    const { queue, port } = await start({}, {}, { onNet });
     const c = client(port);
     await toData(c);
     c.send("Subject: one\r\n\r\n..x\r\n.\r\nMAIL FROM:<>\r\nRCPT TO:<v@test.example>\r\nDATA\r\n");
@@ -81,6 +86,112 @@ describe("SmtpListener", () => {
     );
   });
 
+  test("cuts off a peer that speaks before the banner", async () => {
+    const { port } = await start({}, {}, { onNet });
+    const c = client(port);
+    c.send("EHLO early\r\n");
+    await c.expect("554 SMTP protocol violation");
+    await c.closed();
+  });
+
+  test("refuses a bare LF, says so although more bytes follow, and queues nothing", async () => {
+    const { queue, port } = await start({}, {}, { onNet });
+    const c = client(port);
+    await toData(c);
+    c.send(`x\r\n\n.\r\nMAIL FROM:<evil@x>\r\n${"y".repeat(500_000)}`);
+    await c.expect("550 bare LF");
+    await c.closed();
+    expect(queue.mails).toHaveLength(0);
+  });
+
+  test("streams 150 MB with flat memory", async () => {
+    const { queue, port } = await start({}, { sink: true }, { onNet });
+    let seen = 0;
+    queue.script.verdict = (mail) => {
+      seen = mail.bodyBytes;
+      return undefined;
+    };
+    const c = client(port);
+    await toData(c);
+    const line = Buffer.from(`${"0123456789".repeat(100)}\r\n`);
+    const block = Buffer.concat(Array.from({ length: 1000 }, () => line));
+    const before = process.memoryUsage().rss;
+    let peak = before;
+    for (let sent = 0; sent < 150; sent++) {
+      if (!c.socket.write(block)) {
+        await new Promise((resolve) => c.socket.once("drain", resolve));
+      }
+      peak = Math.max(peak, process.memoryUsage().rss);
+    }
+    c.send(".\r\n");
+    await c.expect("250 ok ");
+    expect(seen).toBeGreaterThan(150 * 1001 * 1000 - 1);
+    expect(peak - before).toBeLessThan(90 << 20);
+  }, 30_000);
+
+  test("a queue that stops reading stops the client, and nothing is lost", async () => {
+    const { queue, port } = await start({}, { sink: true, autoCredit: false }, { onNet });
+    const c = client(port);
+    await toData(c);
+    const block = Buffer.from(`${"z".repeat(998)}\r\n`.repeat(1000));
+    for (let sent = 0; sent < 20; sent++) c.socket.write(block);
+    await new Promise<void>((resolve) => {
+      let last = -1;
+      // Still for several turns: the window is used up and the socket is paused.
+      const look = setInterval(() => {
+        if (c.socket.bytesWritten === last) {
+          clearInterval(look);
+          resolve();
+        }
+        last = c.socket.bytesWritten;
+      }, 50);
+    });
+    expect(c.socket.writableLength).toBeGreaterThan(1_000_000);
+    queue.tell({ type: "credit", session: 1, bytes: 1 << 30 });
+    c.send(".\r\n");
+    await c.expect("250 ok ");
+  });
+
+  test("stop() ends idle sessions with 421, lets a message finish, and resolves", async () => {
+    const { listener, queue, port } = await start({}, {}, { drainMs: 5000, onNet });
+    const idle = client(port);
+    await idle.expect("220 ");
+    const busy = client(port);
+    await toData(busy);
+    busy.send("half");
+    await new Promise((resolve) => setImmediate(resolve));
+    const stopped = listener.stop();
+    await idle.expect("421 shutting down");
+    await idle.closed();
+    busy.send(" and half\r\n.\r\n");
+    await busy.expect("250 ok ", "421 shutting down");
+    await busy.closed();
+    await stopped;
+    expect(queue.mails).toHaveLength(1);
+  });
+
+  test("stop() cuts a message that does not end", async () => {
+    const { listener, queue, port } = await start({}, {}, { drainMs: 100, onNet });
+    const c = client(port);
+    await toData(c);
+    c.send("never ends\r\n");
+    await listener.stop();
+    await c.expect("421 shutting down");
+    await c.closed();
+    expect(queue.mails).toHaveLength(0);
+  });
+
+  test("answers everything to a client that sends and closes its half", async () => {
+    const { port } = await start({}, {}, { onNet });
+    const c = client(port);
+    await c.expect("220 ");
+    c.socket.end("NOOP\r\nHELP\r\n");
+    await c.expect("250 ok", "214 ");
+    await c.closed();
+  });
+});
+
+describe("SmtpListener", () => {
   test("sends one byte at a time as well as all", async () => {
     const { queue, port } = await start();
     const c = client(port);
@@ -93,24 +204,6 @@ describe("SmtpListener", () => {
     say("a\r\n..\r\n.\r\nQUIT\r\n");
     await c.expect("250 ok ", "221 ");
     expect(queue.mails[0]?.body.toString()).toMatch(/\na\n\.\n$/);
-  });
-
-  test("cuts off a peer that speaks before the banner", async () => {
-    const { port } = await start();
-    const c = client(port);
-    c.send("EHLO early\r\n");
-    await c.expect("554 SMTP protocol violation");
-    await c.closed();
-  });
-
-  test("refuses a bare LF, says so although more bytes follow, and queues nothing", async () => {
-    const { queue, port } = await start();
-    const c = client(port);
-    await toData(c);
-    c.send(`x\r\n\n.\r\nMAIL FROM:<evil@x>\r\n${"y".repeat(500_000)}`);
-    await c.expect("550 bare LF");
-    await c.closed();
-    expect(queue.mails).toHaveLength(0);
   });
 
   test("the queue's verdict reaches the client", async () => {
@@ -151,83 +244,6 @@ describe("SmtpListener", () => {
     await c.expect("250 ok ");
     expect(queue.mails).toHaveLength(1);
     expect(log.join()).toContain("unable to reach the queue");
-  });
-
-  test("streams 150 MB with flat memory", async () => {
-    const { queue, port } = await start({}, { sink: true });
-    let seen = 0;
-    queue.script.verdict = (mail) => {
-      seen = mail.bodyBytes;
-      return undefined;
-    };
-    const c = client(port);
-    await toData(c);
-    const line = Buffer.from(`${"0123456789".repeat(100)}\r\n`);
-    const block = Buffer.concat(Array.from({ length: 1000 }, () => line));
-    const before = process.memoryUsage().rss;
-    let peak = before;
-    for (let sent = 0; sent < 150; sent++) {
-      if (!c.socket.write(block)) {
-        await new Promise((resolve) => c.socket.once("drain", resolve));
-      }
-      peak = Math.max(peak, process.memoryUsage().rss);
-    }
-    c.send(".\r\n");
-    await c.expect("250 ok ");
-    expect(seen).toBeGreaterThan(150 * 1001 * 1000 - 1);
-    expect(peak - before).toBeLessThan(90 << 20);
-  }, 30_000);
-
-  test("a queue that stops reading stops the client, and nothing is lost", async () => {
-    const { queue, port } = await start({}, { sink: true, autoCredit: false });
-    const c = client(port);
-    await toData(c);
-    const block = Buffer.from(`${"z".repeat(998)}\r\n`.repeat(1000));
-    for (let sent = 0; sent < 20; sent++) c.socket.write(block);
-    await new Promise<void>((resolve) => {
-      let last = -1;
-      // Still for several turns: the window is used up and the socket is paused.
-      const look = setInterval(() => {
-        if (c.socket.bytesWritten === last) {
-          clearInterval(look);
-          resolve();
-        }
-        last = c.socket.bytesWritten;
-      }, 50);
-    });
-    expect(c.socket.writableLength).toBeGreaterThan(1_000_000);
-    queue.tell({ type: "credit", session: 1, bytes: 1 << 30 });
-    c.send(".\r\n");
-    await c.expect("250 ok ");
-  });
-
-  test("stop() ends idle sessions with 421, lets a message finish, and resolves", async () => {
-    const { listener, queue, port } = await start({}, {}, { drainMs: 5000 });
-    const idle = client(port);
-    await idle.expect("220 ");
-    const busy = client(port);
-    await toData(busy);
-    busy.send("half");
-    await new Promise((resolve) => setImmediate(resolve));
-    const stopped = listener.stop();
-    await idle.expect("421 shutting down");
-    await idle.closed();
-    busy.send(" and half\r\n.\r\n");
-    await busy.expect("250 ok ", "421 shutting down");
-    await busy.closed();
-    await stopped;
-    expect(queue.mails).toHaveLength(1);
-  });
-
-  test("stop() cuts a message that does not end", async () => {
-    const { listener, queue, port } = await start({}, {}, { drainMs: 100 });
-    const c = client(port);
-    await toData(c);
-    c.send("never ends\r\n");
-    await listener.stop();
-    await c.expect("421 shutting down");
-    await c.closed();
-    expect(queue.mails).toHaveLength(0);
   });
 
   test("timeoutsmtpd closes a silent session with 451", async () => {
@@ -335,15 +351,6 @@ describe("SmtpListener", () => {
     const { port } = await start({ me: undefined });
     const c = client(port);
     await c.expect("421 unable to read controls (#4.3.0)");
-    await c.closed();
-  });
-
-  test("answers everything to a client that sends and closes its half", async () => {
-    const { port } = await start();
-    const c = client(port);
-    await c.expect("220 ");
-    c.socket.end("NOOP\r\nHELP\r\n");
-    await c.expect("250 ok", "214 ");
     await c.closed();
   });
 });
