@@ -4,7 +4,7 @@
  * before anything in it changes. Local file systems only: WAL does not work over NFS.
  */
 import Sqlite from "better-sqlite3";
-import { TemporaryError } from "./errors.ts";
+import { isErrno, TemporaryError } from "./errors.ts";
 
 export type Database = Sqlite.Database;
 export type Statement = Sqlite.Statement;
@@ -29,13 +29,28 @@ export interface Migration {
 /** Raised for a database whose schema is newer than this code: mail waits until the newer code is back. */
 export class NewerSchemaError extends TemporaryError {}
 
+/** Raised where the driver was compiled for another version of node: all mail waits until it is for this one. */
+export class DriverError extends TemporaryError {}
+
+function open(path: string, timeout: number): Database {
+  try {
+    return new Sqlite(path, { timeout });
+  } catch (error) {
+    if (!isErrno(error, "ERR_DLOPEN_FAILED")) throw error;
+    throw new DriverError(
+      "better-sqlite3 does not load in this version of node; run npm rebuild better-sqlite3 (#4.3.5)",
+      { cause: error },
+    );
+  }
+}
+
 /** Open (and make) a database with WAL and incremental vacuum, after checking its schema number. */
 export function openDatabase(
   path: string,
   migrations: readonly Migration[],
   options: DatabaseOptions = {},
 ): Database {
-  const db = new Sqlite(path, { timeout: options.busyMilliseconds ?? 5000 });
+  const db = open(path, options.busyMilliseconds ?? 5000);
   try {
     const known = migrations.at(-1)?.number ?? 0;
     const found = schemaNumber(db);
@@ -101,7 +116,7 @@ export function migrate(db: Database, migrations: readonly Migration[]): void {
  * called; undefined when another process holds it. The lock dies with its holder.
  */
 export function lockExclusively(path: string): { close(): void } | undefined {
-  const db = new Sqlite(path, { timeout: 0 });
+  const db = open(path, 0);
   try {
     db.exec("BEGIN EXCLUSIVE");
     return { close: () => db.close() };

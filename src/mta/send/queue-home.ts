@@ -2,7 +2,7 @@
 import { mkdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { isErrno, TemporaryError } from "../../lib/errors.ts";
-import { lockExclusively } from "../../lib/sqlite.ts";
+import { DriverError, lockExclusively } from "../../lib/sqlite.ts";
 
 /** Throws TemporaryError. */
 export function makeQueueDirectories(home: string): void {
@@ -20,6 +20,7 @@ export function takeSendMutex(home: string): { close(): void } {
   try {
     lock = lockExclusively(join(home, "queue", "lock", "sendmutex"));
   } catch (error) {
+    if (error instanceof DriverError) throw error;
     throw new TemporaryError("unable to open mutex", { cause: error });
   }
   if (!lock) throw new TemporaryError("qmail-send is already running");

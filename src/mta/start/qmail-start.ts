@@ -14,7 +14,9 @@
  * ENVIRONMENT  QMAILHOME the MTA home; var/ of the checkout when unset.
  *              SMTP_LISTEN HOST:PORT[,HOST:PORT] to take mail in by SMTP,
  *              127.0.0.1:2525 when unset; empty: no listener. The children
- *              get PATH, TZ, LANG, LC_*, QMAIL*, EZMLM_* and EZQMAIL_*.
+ *              get PATH, TZ, LANG, LC_*, QMAIL*, EZMLM_* and EZQMAIL_*; in
+ *              front of PATH stand our bin/ and, when PATH has another node
+ *              or none, the directory of the one that runs us.
  * FILES        control/, users/, queue/
  * EXIT CODES   0 stopped by a signal. 100 wrong use. 111 cannot start, or
  *              qmail-send was lost.
@@ -28,8 +30,9 @@ import { Control } from "../../lib/control.ts";
 import { TemporaryError } from "../../lib/errors.ts";
 import { SUCCESS } from "../../lib/exit-code.ts";
 import { OptionTable } from "../../lib/option.ts";
-import type { CommandProcess, Environment, Host, Program } from "../../lib/program.ts";
+import type { CommandProcess, Host, Program } from "../../lib/program.ts";
 import { type Need, requireAccess } from "./access.ts";
+import { childEnvironment } from "./child-environment.ts";
 import { type Identities, identities } from "./identity.ts";
 import { addressText, defaultListen, parseListen } from "./listen.ts";
 import { startLogger } from "./logger.ts";
@@ -51,7 +54,7 @@ export const qmailStart: Program = {
     const who = identities(host);
     checkAccess(host, own, who);
     const addresses = await parseListen(host.env.SMTP_LISTEN ?? defaultListen);
-    const env = childEnvironment(host);
+    const env = childEnvironment(host, own.execPath);
     const say = (line: string): void => host.stdout.write(`${line}\n`);
     const warn = (line: string): void => host.stderr.write(`qmail-start: ${line}\n`);
     const logger = startLogger(loggerCommand, env, host.cwd);
@@ -125,15 +128,4 @@ function checkName(home: string): void {
     throw new TemporaryError(`${home}/control/me is missing; run qmail-setup first`);
   if (/^[^\s\p{C}<>@:,;"()]+$/u.test(me)) return;
   throw new TemporaryError(`${home}/control/me must hold one host name, not ${JSON.stringify(me)}`);
-}
-
-const passed = /^(PATH|TZ|LANG|LC_\w+|QMAIL\w+|EZMLM_\w+|EZQMAIL_\w+)$/;
-const neverPassed =
-  /^(QMAILUSER|QMAILNAME|QMAILSUSER|QMAILSHOST|QMAILHOST|QMAILINJECT|QMAILMFTFILE|QMAILDELIVERY)$/;
-
-/** What children inherit: nothing that makes node load code, nothing of the person who starts us. */
-function childEnvironment({ env, home, root }: Host): Environment {
-  const kept = Object.entries(env).filter(([name]) => passed.test(name) && !neverPassed.test(name));
-  const path = env.PATH || "/usr/local/bin:/usr/bin:/bin";
-  return { ...Object.fromEntries(kept), PATH: `${join(root, "bin")}:${path}`, QMAILHOME: home };
 }
