@@ -51,7 +51,7 @@ const UV_EOF = -4095;
 const DONE = 1;
 
 /** Major versions of Node the tests have run in. */
-const TRIED: ReadonlySet<string | undefined> = new Set(["20", "22", "24", "26"]);
+const TRIED: ReadonlySet<string | undefined> = new Set(["20", "22", "24"]);
 
 /** What is needed of `process`. */
 interface NodeProcess {

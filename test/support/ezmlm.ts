@@ -16,7 +16,6 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { expect, onTestFinished } from "vitest";
 import { type HeaderField, parseHeader } from "../../src/lib/header.ts";
 import { bufferInput, type MessageInput } from "../../src/lib/message-input.ts";
@@ -30,8 +29,9 @@ import {
 } from "../../src/lib/program.ts";
 import type { QueueDoor } from "../../src/lib/queue-door.ts";
 import { findProgram } from "../../src/programs.ts";
+import { plainPath, root } from "./root.ts";
 
-export const root = fileURLToPath(new URL("../..", import.meta.url)).replace(/\/$/, "");
+export { root };
 
 /** A mail that was committed. */
 export interface RecordedMail {
@@ -261,7 +261,7 @@ async function spawnRecorded(
     const child = spawn(file, args, {
       cwd: settings.cwd,
       env: {
-        PATH: `${join(root, "bin")}:/usr/local/bin:/usr/bin:/bin`,
+        PATH: `${join(root, "bin")}:${plainPath}`,
         ...recorderEnvironment(spool),
         ...settings.env,
       },

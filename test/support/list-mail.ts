@@ -17,6 +17,7 @@ import {
   type TestList,
   TextOutput,
 } from "./ezmlm.ts";
+import { plainPath } from "./root.ts";
 
 export interface Delivered {
   readonly code: number;
@@ -59,7 +60,7 @@ export async function deliver(list: TestList, mail: MailSettings): Promise<Deliv
       home: list.home,
       root,
       now,
-      env: { PATH: "/usr/bin:/bin", QMAILQUEUE: "/bin/false" },
+      env: { PATH: plainPath, QMAILQUEUE: "/bin/false" },
       maildirs: new MaildirWriter(new MaildirNames(process.pid, hostname()), now),
     },
     message: StoredMessage.of(Buffer.from(mail.message), tmpdir()),

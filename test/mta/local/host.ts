@@ -1,10 +1,10 @@
 /** A Host for tests of programs of local delivery: output in one string, children real. */
-import { fileURLToPath } from "node:url";
 import { emptyInput } from "../../../src/lib/message-input.ts";
 import type { Host } from "../../../src/lib/program.ts";
 import { ProcessCommands } from "../../../src/lib/spawn.ts";
+import { plainPath, root } from "../../support/root.ts";
 
-export const root = fileURLToPath(new URL("../../..", import.meta.url)).replace(/\/$/, "");
+export { root };
 
 export function makeHost(given: Pick<Host, "args" | "cwd" | "queue"> & Partial<Host>): {
   host: Host;
@@ -15,7 +15,7 @@ export function makeHost(given: Pick<Host, "args" | "cwd" | "queue"> & Partial<H
     write: (data: string | Uint8Array) => void parts.push(Buffer.from(data)),
     flush: () => Promise.resolve(),
   };
-  const env = { PATH: "/usr/bin:/bin", ...given.env };
+  const env = { PATH: plainPath, ...given.env };
   const stdin = given.stdin ?? emptyInput;
   const host: Host = {
     stdout: output,

@@ -104,7 +104,7 @@ describe.each([
     expect(queue.mails).toHaveLength(0);
   });
 
-  test("streams 150 MB with flat memory", async () => {
+  test("streams 400 MB with flat memory", async () => {
     const { queue, port } = await start({}, { sink: true }, { onNet });
     let seen = 0;
     queue.script.verdict = (mail) => {
@@ -117,7 +117,7 @@ describe.each([
     const block = Buffer.concat(Array.from({ length: 1000 }, () => line));
     const before = process.memoryUsage().rss;
     let peak = before;
-    for (let sent = 0; sent < 150; sent++) {
+    for (let sent = 0; sent < 400; sent++) {
       if (!c.socket.write(block)) {
         await new Promise((resolve) => c.socket.once("drain", resolve));
       }
@@ -125,8 +125,9 @@ describe.each([
     }
     c.send(".\r\n");
     await c.expect("250 ok ");
-    expect(seen).toBeGreaterThan(150 * 1001 * 1000 - 1);
-    expect(peak - before).toBeLessThan(90 << 20);
+    expect(seen).toBeGreaterThan(400 * 1001 * 1000 - 1);
+    // What garbage may lie about, and far less than what came.
+    expect(peak - before).toBeLessThan(200 << 20);
   }, 30_000);
 
   test("a queue that stops reading stops the client, and nothing is lost", async () => {
