@@ -56,6 +56,8 @@ export interface Submission {
 export interface QueueDoor {
   /** Whether `prefix` can be kept; what stands behind QMAILQUEUE knows none. */
   readonly carriesPrefix: boolean;
+  /** Whether a repeat of a key is known for one; what stands behind QMAILQUEUE knows no keys. */
+  readonly keepsKeys: boolean;
   open(options?: SubmissionOptions): Submission;
 }
 

@@ -72,6 +72,7 @@ export function recordedMail(
 /** Queue door that keeps what is committed. A repeat of a key is answered with yes and kept once. */
 export class RecorderQueue implements QueueDoor {
   carriesPrefix = true;
+  keepsKeys = true;
   readonly mails: RecordedMail[] = [];
   /** Thrown by every commit while it is set. */
   refuse: Error | undefined;

@@ -94,7 +94,7 @@ async function queueDigest(
       keep: keptFields(list),
     });
     out.from(`${list.local}-digest-return-${range.from}-@${list.host}-@[]`);
-    await addSubscribers(out, list.db("digest"));
+    await addSubscribers(out, list.db("digest").packed());
     return (await out.commit()).id;
   } catch (error) {
     out.abort();

@@ -20,6 +20,8 @@ export interface PostReservation {
   readonly number: number;
   /** Cumulative size of the list including this post, in the units of `num`. */
   readonly cumulative: number;
+  /** The subscriber that ends its first part; undefined: it has no parts. */
+  readonly mark?: string;
 }
 
 /** A post in mod/pending or mod/unconfirmed. */
@@ -29,7 +31,7 @@ export interface WaitingPost {
   readonly asked: boolean;
 }
 
-type SqlValue = string | number;
+type SqlValue = string | number | null;
 
 export interface ListDatabase {
   /** The reservation made under this delivery key; undefined: none, or the list keeps no database. */
@@ -79,6 +81,8 @@ CREATE TABLE waiting_post (
 `,
   },
   { number: 3, sql: "CREATE INDEX post_number ON post (number);" },
+  // The subscriber that ends the first part of a post in two mails.
+  { number: 4, sql: "ALTER TABLE post ADD COLUMN mark TEXT;" },
 ];
 
 /** File systems on which locks or shared memory cannot be trusted: NFS, SMB, CIFS, AFS. */
@@ -149,7 +153,13 @@ export class ListDatabaseFile implements ListDatabase {
   }
 
   reservedPost(key: string): PostReservation | undefined {
-    return this.get("SELECT number, cumulative FROM post WHERE key = ?", key);
+    const row = this.get<{ number: number; cumulative: number; mark: string | null }>(
+      "SELECT number, cumulative, mark FROM post WHERE key = ?",
+      key,
+    );
+    if (!row) return undefined;
+    const { mark, ...post } = row;
+    return mark === null ? post : { ...post, mark };
   }
 
   lastReservedPost(): (PostReservation & { readonly seconds: number }) | undefined {
@@ -159,10 +169,10 @@ export class ListDatabaseFile implements ListDatabase {
   }
 
   reservePost(key: string, post: PostReservation, seconds: number): void {
-    const { number, cumulative } = post;
+    const { number, cumulative, mark = null } = post;
     this.run(
-      "INSERT OR REPLACE INTO post (key, number, cumulative, at) VALUES (?, ?, ?, ?)",
-      ...[key, number, cumulative, seconds],
+      "INSERT OR REPLACE INTO post (key, number, cumulative, at, mark) VALUES (?, ?, ?, ?, ?)",
+      ...[key, number, cumulative, seconds, mark],
     );
   }
 

@@ -21,7 +21,8 @@
  *              a POST whoever answers at the URL sends mail to LIST-ul.COOKIE-user=host@HOST (a GET must
  *              change nothing). Without effect where QMAILQUEUE names a program.
  *              A sublist (DIR/sublist names its parent) takes only mail that its parent sent.
- *              A delivery that is repeated posts once.
+ *              A delivery that is repeated posts once. To a long list two mails are queued, so that the
+ *              first subscribers need not wait until all are read.
  * OPTIONS      -r  forward all Received fields. -R  only the first (default).
  *              -H header  sublist: this field proves that a list sent the message, not Mailing-List.
  *              -s lo_hi, -S lo_hi  only subscribers whose hash (0..52) is in this range.
@@ -30,7 +31,7 @@
  * ENVIRONMENT  SENDER; may be unset in a shell. DNSCACHEIP: name servers to ask instead of the system's.
  * FILES        num headeradd headerremove headerkeep prefix listid replytolist rewritefrom sublist
  *              unsubscribelink mimeremove mimekeep addtrailer text/trailer archived indexed lock list.db archive/
- * EXIT CODES   0 sent, `info: qp ID` on stderr. 100 refused: a bounce, a loop, mail of another list,
+ * EXIT CODES   0 sent, `info: qp ID ...` on stderr. 100 refused: a bounce, a loop, mail of another list,
  *              not from the parent, no part left. 111 temporary.
  * STANDARDS    RFC 2045, RFC 2046 (parts), RFC 2047 (encoded words), RFC 2369 and RFC 8058
  *              (List-Unsubscribe), RFC 9989 (DMARC)
@@ -107,7 +108,7 @@ async function send(host: Host, list: List, parsed: ParsedOptions): Promise<void
     });
     const parentNumber = list.has("archived") ? undefined : numberOfParent(parent, sender);
     const range = hashRange(parsed);
-    const receipt = await sendPost(host, list, {
+    const ids = await sendPost(host, list, {
       message,
       sender: sender ?? "",
       rules,
@@ -116,8 +117,8 @@ async function send(host: Host, list: List, parsed: ParsedOptions): Promise<void
       ...(parentNumber === undefined ? {} : { parentNumber }),
     });
     host.stderr.write(
-      receipt
-        ? `ezmlm-send: info: qp ${receipt.id}\n`
+      ids.length > 0
+        ? `ezmlm-send: info: qp ${ids.join(" ")}\n`
         : "ezmlm-send: info: nobody is subscribed, nothing queued\n",
     );
   } finally {

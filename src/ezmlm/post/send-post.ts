@@ -3,7 +3,7 @@
  *
  *  - a number belongs to one post for ever. Inside a delivery it is reserved in list.db under the
  *    delivery key before it shows anywhere, so that a re-run after a crash or a full queue takes the
- *    same number, the same archive file and (by the queue's own key) is queued once;
+ *    same number, the same archive file, makes the same parts and (by the queue's own keys) is queued once;
  *  - a reservation whose `num` was never written is carried out by the next post that comes (redo);
  *  - a post the queue refuses for good gives its number back; so does one outside of a delivery,
  *    which nobody repeats.
@@ -16,14 +16,15 @@ import { unixSeconds } from "../../lib/date822.ts";
 import { PermanentError } from "../../lib/errors.ts";
 import { type HeaderField, headerBytes } from "../../lib/header.ts";
 import type { Host } from "../../lib/program.ts";
-import type { QueueReceipt, Submission } from "../../lib/queue-door.ts";
 import { dropIndexEntry, syncIndex, writeIndexEntry } from "../archive/index-change.ts";
 import { type IndexEntry, indexEntry } from "../archive/index-line.ts";
+import type { PostReservation } from "../list/database.ts";
 import type { List } from "../list/list.ts";
 import { type ListNumber, readNumber, sizeUnits, writeNumber } from "../list/number.ts";
 import { catalogue } from "../reply/texts.ts";
-import { addSubscribers, type HashRange } from "../subscribers/subdb.ts";
+import type { HashRange } from "../subscribers/subdb.ts";
 import { ArchiveFile, archivePath, isArchived } from "./archive-file.ts";
+import { Distribution } from "./distribution.ts";
 import type { IncomingMessage } from "./incoming.ts";
 import { postHeaders } from "./outgoing-header.ts";
 import { postBody } from "./post-body.ts";
@@ -51,12 +52,8 @@ export interface Post {
   readonly prefix?: string;
 }
 
-/** Undefined: nobody is subscribed, so there was nothing to queue. */
-export async function sendPost(
-  host: Host,
-  list: List,
-  post: Post,
-): Promise<QueueReceipt | undefined> {
+/** The ids of the mails in the queue: two for a long list; none when nobody is subscribed. */
+export async function sendPost(host: Host, list: List, post: Post): Promise<string[]> {
   return list.withLock("lock", async () => {
     const sending = new Sending(host, list, post);
     try {
@@ -75,8 +72,8 @@ class Sending {
   private readonly before: ListNumber;
   private readonly number: number;
   /** Set on a re-run: the cumulative size was counted then. */
-  private readonly reserved: { number: number; cumulative: number } | undefined;
-  private readonly submission: Submission;
+  private readonly reserved: PostReservation | undefined;
+  private readonly distribution: Distribution;
   private archive: ArchiveFile | undefined;
   private indexed = false;
   private counted = false;
@@ -90,27 +87,31 @@ class Sending {
       host.deliveryKey === undefined ? undefined : list.store.reservedPost(host.deliveryKey);
     this.reserved = prior && prior.number > 0 ? prior : undefined;
     this.number = this.reserved?.number ?? this.before.number + 1;
-    const { prefix } = post;
-    this.submission = host.queue.open({
-      key: "post",
-      urgency: "bulk",
-      ...(prefix === undefined ? {} : { prefix }),
+    const { prefix, range } = post;
+    this.distribution = new Distribution({
+      queue: host.queue,
+      subscribers: list.db(),
+      range,
+      prefix,
+      run: this.reserved ?? (host.deliveryKey === undefined ? "once" : "first"),
     });
   }
 
-  async run(): Promise<QueueReceipt | undefined> {
+  async run(): Promise<string[]> {
     const { list, post, number } = this;
     const { fields } = post.message;
     const { headers, body } = post.rules(number);
     const { outgoing, archived } = postHeaders(fields, headers);
     if (list.has("archived")) this.openArchive(archived);
-    this.submission.put(headerBytes(outgoing));
-    this.submission.put("\n");
+    this.distribution.put(headerBytes(outgoing));
+    this.distribution.put(Buffer.from("\n"));
     const bytes = await this.copyBody(fields, body);
     const cumulative = this.reserved?.cumulative ?? this.before.cumulative + sizeUnits(bytes);
     this.store(list.has("indexed") ? indexEntry(number, fields, headers.prefix) : undefined);
-    this.record({ number, cumulative });
-    return this.queue();
+    const mark = await this.distribution.part();
+    this.record({ number, cumulative, ...(mark === undefined ? {} : { mark }) });
+    const { local, host } = list;
+    return this.distribution.send(`${local}-return-${post.parentNumber ?? number}-@${host}-@[]`);
   }
 
   /** Archive file and index entry; both written before either is synced, so that one commit of the file system serves both. */
@@ -140,18 +141,18 @@ class Sending {
     fields: readonly HeaderField[],
     rules: Parameters<typeof postBody>[1],
   ): Promise<number> {
-    const { submission, archive } = this;
+    const { distribution, archive } = this;
     const body = postBody(
       fields,
       rules,
-      (bytes) => submission.put(bytes),
+      (bytes) => distribution.put(bytes),
       (bytes) => archive?.put(bytes),
     );
     let size = 0;
     for await (const chunk of this.post.message.body()) {
       size += chunk.length;
       body.push(chunk);
-      if (submission.full) await submission.drained();
+      if (distribution.full) await distribution.drained();
     }
     body.end();
     if (!body.hasParts) {
@@ -161,7 +162,7 @@ class Sending {
   }
 
   /** From here on the number is this post's: reservation first, then what others see. */
-  private record(value: ListNumber): void {
+  private record(value: PostReservation): void {
     const { host, list } = this;
     const now = unixSeconds(host.now());
     if (host.deliveryKey !== undefined && !this.reserved) {
@@ -175,24 +176,13 @@ class Sending {
     }
   }
 
-  private async queue(): Promise<QueueReceipt | undefined> {
-    const { list, post, submission } = this;
-    const { local, host } = list;
-    submission.from(`${local}-return-${post.parentNumber ?? this.number}-@${host}-@[]`);
-    if (!(await addSubscribers(submission, list.db(), post.range))) {
-      submission.abort();
-      return undefined;
-    }
-    return submission.commit();
-  }
-
-  /** Something failed: nothing is queued. Who may come again keeps the number, others give it back. */
+  /** Something failed. Who may come again keeps the number, and so does who is out in part; others give it back. */
   abandon(error: unknown): void {
     const { host, list, number } = this;
-    this.submission.abort();
+    this.distribution.abort();
     this.archive?.abort();
     const isFinal = error instanceof PermanentError;
-    if (host.deliveryKey !== undefined && !isFinal) return;
+    if (host.deliveryKey !== undefined && (!isFinal || this.distribution.isOut)) return;
     // A re-run of a post that others came after has not counted it, and leaves their entries alone.
     if (this.indexed && !this.reserved) dropIndexEntry(list, number);
     if (!this.counted) return;

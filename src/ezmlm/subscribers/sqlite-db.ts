@@ -5,6 +5,7 @@
  */
 import { statSync } from "node:fs";
 import { setTimeout as delay } from "node:timers/promises";
+import { asciiLower } from "../../lib/address.ts";
 import { unixSeconds } from "../../lib/date822.ts";
 import { errorText, PermanentError, TemporaryError } from "../../lib/errors.ts";
 import { type Database, prepared, type Statement, sqliteCode } from "../../lib/sqlite.ts";
@@ -25,9 +26,14 @@ const pageSize = 5000;
 const packedSize = 2000;
 /** Above every text there is: SQLite puts blobs there. */
 const top = Buffer.alloc(0);
-const everything = { after: "", before: top };
+/** Addresses from one to another, neither included. */
+interface Stretch {
+  readonly after: string;
+  readonly before: string | Buffer;
+}
+const everything: Stretch = { after: "", before: top };
 /** `[` comes next after all that begins with `@`: NOCASE folds what lies between to `a` … `z`. */
-const withoutDomains = [
+const withoutDomains: readonly Stretch[] = [
   { after: "", before: "@" },
   { after: "[", before: top },
 ];
@@ -47,6 +53,7 @@ const builtIn = new Set(["", "digest", "allow", "deny", "mod"]);
 
 export class SqliteDb implements SubscriberDb {
   readonly name: string;
+  readonly isOrdered = true;
   private readonly parts: StoreParts;
 
   constructor(parts: StoreParts, name: string) {
@@ -123,7 +130,8 @@ export class SqliteDb implements SubscriberDb {
     }
   }
 
-  async *packed({ range, end = 0, domains = false }: Packing = {}): AsyncIterable<Buffer> {
+  async *packed(packing: Packing = {}): AsyncIterable<Buffer> {
+    const { range, end = 0, domains = false } = packing;
     if (partOf(range)) {
       for await (const addresses of this.each(range)) {
         const wanted = addresses.filter((address) => domains || !address.startsWith("@"));
@@ -141,8 +149,8 @@ export class SqliteDb implements SubscriberDb {
         AND slot <= 52 ORDER BY address LIMIT ${packedSize})`,
     ).pluck();
     const what = { db: this.name, mark: String.fromCharCode(end) };
-    for (const part of domains ? [everything] : withoutDomains) {
-      for (let { after, before } = part; ; ) {
+    for (const stretch of domains ? [everything] : withoutDomains) {
+      for (let { after, before } = within(stretch, packing); ; ) {
         const packed = guard(() => page.get({ ...what, after, before })) as Buffer | null;
         if (!packed) break;
         const last = packed.lastIndexOf(end, packed.length - 2) + 1;
@@ -254,6 +262,25 @@ function begun<T>(db: Database, work: () => T, isLast: boolean): T | undefined {
 /** Nearly in the order of the table, which is all that matters here: neighbours stay neighbours. */
 function sorted(entries: readonly Entry[]): Entry[] {
   return [...entries].sort((a, b) => (a.address < b.address ? -1 : a.address > b.address ? 1 : 0));
+}
+
+/** What of the stretch lies behind `after` and not behind `upTo`. */
+function within(stretch: Stretch, { after, upTo }: Packing): Stretch {
+  const isLater = after !== undefined && folded(after) > folded(stretch.after);
+  // No address has a NUL in it, so nothing lies between one and what follows it with a SOH.
+  const end = upTo === undefined ? undefined : `${upTo}\x01`;
+  const isEarlier =
+    end !== undefined &&
+    (typeof stretch.before !== "string" || folded(end) < folded(stretch.before));
+  return {
+    after: isLater ? after : stretch.after,
+    before: isEarlier ? end : stretch.before,
+  };
+}
+
+/** In the order of the table, compared as `NOCASE` does: by bytes of UTF-8, ASCII letters as small ones. */
+function folded(text: string): string {
+  return Buffer.from(asciiLower(text)).toString("latin1");
 }
 
 /** Undefined: the range is everybody. */

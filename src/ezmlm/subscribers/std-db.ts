@@ -142,6 +142,7 @@ const recordOf = (address: string): string => Buffer.from(`T${address}`).toStrin
 
 export class StdDb implements SubscriberDb {
   readonly name: string;
+  readonly isOrdered = false;
   private readonly parts: StoreParts;
 
   constructor(parts: StoreParts, name: string) {

@@ -34,11 +34,16 @@ export interface Packing {
   readonly end?: number;
   /** Entries `@domain`, too: they let a domain post and are nobody to write to. */
   readonly domains?: boolean;
+  /** Only addresses behind this one, or up to it, in the order of the store; where it `isOrdered`. */
+  readonly after?: string;
+  readonly upTo?: string;
 }
 
 export interface SubscriberDb {
   /** "" for the main database. */
   readonly name: string;
+  /** Whether it is read in the order of addresses. */
+  readonly isOrdered: boolean;
   /** The spelling stored for the address, else the `@domain` entry that covers it, else undefined. */
   has(address: string): Promise<string | undefined>;
   /** False: was there already. PermanentError: not an address. */
@@ -60,14 +65,13 @@ export interface SubscriberDb {
   clear(): Promise<void>;
 }
 
-/** Every subscriber a recipient; answers whether there is one. */
+/** Each of `SubscriberDb.packed` a recipient; answers whether there is one. */
 export async function addSubscribers(
   submission: Submission,
-  db: SubscriberDb,
-  range?: HashRange,
+  subscribers: Iterable<Buffer> | AsyncIterable<Buffer>,
 ): Promise<boolean> {
   let found = false;
-  for await (const packed of db.packed({ range })) {
+  for await (const packed of subscribers) {
     addPacked(submission, packed);
     found = true;
     if (submission.full) await submission.drained();

@@ -43,6 +43,7 @@ export async function connectQueue(
 
 export class QueueClient implements QueueDoor {
   readonly carriesPrefix = true;
+  readonly keepsKeys = true;
   /** Settles when the server said `welcome` or refused. */
   readonly welcomed: Promise<void>;
   private readonly path: string;

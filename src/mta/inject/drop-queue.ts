@@ -49,6 +49,7 @@ export function addressTrouble(address: string): PermanentError | undefined {
 
 export class DropQueue implements QueueDoor {
   readonly carriesPrefix = true;
+  readonly keepsKeys = true;
   private readonly origin: DropOrigin;
   /** Makes a submission key unique: which delivery and instruction this process runs for; "" outside. */
   private readonly keyLead: string;

@@ -18,6 +18,7 @@ export type Spawn = typeof import("node:child_process").spawn;
 
 export class ProgramQueue implements QueueDoor {
   readonly carriesPrefix = false;
+  readonly keepsKeys = false;
   private readonly path: string;
   private readonly home: string;
   private readonly env: Environment;

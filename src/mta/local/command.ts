@@ -169,6 +169,7 @@ function instructionKey(context: CommandContext): string | undefined {
 export function keyedDoor(queue: QueueDoor, prefix: string | undefined): QueueDoor {
   return {
     carriesPrefix: queue.carriesPrefix,
+    keepsKeys: queue.keepsKeys && prefix !== undefined,
     open({ key, ...options } = {}) {
       const keyed = prefix !== undefined && key !== undefined;
       return queue.open(keyed ? { ...options, key: `${prefix}/${key}` } : options);

@@ -5,7 +5,7 @@ import fc from "fast-check";
 import { afterEach, describe, expect, it } from "vitest";
 import { type List, openList } from "../../../src/ezmlm/list/list.ts";
 import { hashSlot } from "../../../src/ezmlm/subscribers/hash.ts";
-import type { HashRange } from "../../../src/ezmlm/subscribers/subdb.ts";
+import type { Packing } from "../../../src/ezmlm/subscribers/subdb.ts";
 import { asciiLower } from "../../../src/lib/address.ts";
 import { makeHost, makeList, runCommand, type TestList } from "../../support/ezmlm.ts";
 
@@ -26,9 +26,9 @@ async function all(list: List, name = ""): Promise<string[]> {
   return addresses;
 }
 
-async function packed(list: List, range?: HashRange): Promise<string[]> {
+async function packed(list: List, packing?: Packing): Promise<string[]> {
   const parts: Buffer[] = [];
-  for await (const part of list.db().packed({ range })) {
+  for await (const part of list.db().packed(packing)) {
     expect(part.at(-1)).toBe(0);
     parts.push(part);
   }
@@ -188,8 +188,8 @@ describe.each([
     await list.db().addAll(entries.map((address) => ({ address })));
     expect((await packed(list)).sort()).toEqual([...mailable].sort());
     const shares = [
-      await packed(list, { low: 0, high: 20 }),
-      await packed(list, { low: 21, high: 52 }),
+      await packed(list, { range: { low: 0, high: 20 } }),
+      await packed(list, { range: { low: 21, high: 52 } }),
     ];
     expect(shares.every((share) => share.length > 1000)).toBe(true);
     expect(shares.flat().sort()).toEqual([...mailable].sort());
@@ -224,7 +224,16 @@ describe.each([
     const apart = mailable.map((address, n) => address.replace("@", `${n}@`));
     const domains = ["@a.example", "@z.example", "@0.example"];
     await list.db().addAll([...domains, ...apart].map((address) => ({ address })));
-    expect((await packed(list)).sort()).toEqual([...apart].sort());
+    const all = await packed(list);
+    expect([...all].sort()).toEqual([...apart].sort());
+    if (!list.db().isOrdered) return;
+    // And each of them parts the others in two.
+    for (const [at, mark] of all.entries()) {
+      expect(await packed(list, { upTo: mark })).toEqual(all.slice(0, at + 1));
+      expect(
+        await packed(list, { after: mark.replace(/[a-z]/g, (letter) => letter.toUpperCase()) }),
+      ).toEqual(all.slice(at + 1));
+    }
   });
 
   it("loses nobody when four commands add at once", async () => {

@@ -52,6 +52,7 @@ async function inject(
     },
     queue: {
       carriesPrefix: false,
+      keepsKeys: false,
       open(options): Submission {
         const mail: Queued = { message: "", sender: "none", recipients: [] };
         keys.push(options?.key);

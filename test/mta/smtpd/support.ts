@@ -46,6 +46,7 @@ export interface Recorded {
 /** Keeps what was committed; `verdict` may throw instead. */
 export class RecorderQueue implements QueueDoor {
   readonly carriesPrefix = false;
+  readonly keepsKeys = false;
   readonly mails: Recorded[] = [];
   aborted = 0;
   opened = 0;

@@ -102,6 +102,7 @@ export class FakeSite {
       }),
       queue: {
         carriesPrefix: false,
+        keepsKeys: false,
         open: () => {
           throw new Error("no queue here");
         },
