@@ -10,7 +10,7 @@ export interface PeerEvents {
   received(bytes: Buffer): void;
   /** The peer sends no more; it may still read. */
   ended(): void;
-  /** All that was written is with the kernel. */
+  /** All that was written is with the kernel, and more may follow: not after `end`. */
   drained(): void;
   /** Once, at the end, whoever closed. */
   closed(): void;

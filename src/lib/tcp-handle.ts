@@ -188,7 +188,7 @@ class HandleSocket implements PeerSocket {
   written(status: number): void {
     this.unsent--;
     if (status < 0) this.close();
-    else if (this.unsent === 0 && !this.isClosed) this.events?.drained();
+    else if (this.unsent === 0 && !this.ending && !this.isClosed) this.events?.drained();
   }
 
   pause(): void {

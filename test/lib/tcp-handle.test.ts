@@ -150,6 +150,7 @@ describe.each(["net", "handles"])("a connection of a server on %s", (kind) => {
     expect(peer.socket.isClosed).toBe(false);
     expect((await allOf(client)) === sent).toBe(true);
     await expect.poll(() => peer.log).toContain("closed");
+    expect(peer.log).not.toContain("drained");
     expect(client.writableEnded).toBe(false);
   });
 
