@@ -95,12 +95,12 @@ export class Distribution {
     const { options, mark, copy = [] } = this;
     const { subscribers, range } = options;
     if (mark === undefined) return this.mail(sender, this.read ?? subscribers.packed({ range }));
-    const ids = await this.mail(sender, this.read ?? subscribers.packed({ upTo: mark }));
+    const ids = await this.mail(sender, this.read ?? subscribers.packed({ range, upTo: mark }));
     this.out = ids.length > 0;
     await delay(HEAD_START_MS);
     this.submission = this.open("post-rest");
     for (const bytes of copy) this.submission.put(bytes);
-    return [...ids, ...(await this.mail(sender, subscribers.packed({ after: mark })))];
+    return [...ids, ...(await this.mail(sender, subscribers.packed({ range, after: mark })))];
   }
 
   private async mail(

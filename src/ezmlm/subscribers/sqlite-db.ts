@@ -5,7 +5,6 @@
  */
 import { statSync } from "node:fs";
 import { setTimeout as delay } from "node:timers/promises";
-import { asciiLower } from "../../lib/address.ts";
 import { unixSeconds } from "../../lib/date822.ts";
 import { errorText, PermanentError, TemporaryError } from "../../lib/errors.ts";
 import { type Database, prepared, type Statement, sqliteCode } from "../../lib/sqlite.ts";
@@ -16,7 +15,9 @@ import {
   type Change,
   type Entry,
   type HashRange,
+  isWithin,
   type Packing,
+  placeOf,
   type SubscriberDb,
   storedSpelling,
   wildcardOf,
@@ -134,7 +135,9 @@ export class SqliteDb implements SubscriberDb {
     const { range, end = 0, domains = false } = packing;
     if (partOf(range)) {
       for await (const addresses of this.each(range)) {
-        const wanted = addresses.filter((address) => domains || !address.startsWith("@"));
+        const wanted = addresses.filter(
+          (address) => (domains || !address.startsWith("@")) && isWithin(address, packing),
+        );
         const mark = String.fromCharCode(end);
         if (wanted.length > 0) yield Buffer.from(`${wanted.join(mark)}${mark}`);
       }
@@ -266,21 +269,16 @@ function sorted(entries: readonly Entry[]): Entry[] {
 
 /** What of the stretch lies behind `after` and not behind `upTo`. */
 function within(stretch: Stretch, { after, upTo }: Packing): Stretch {
-  const isLater = after !== undefined && folded(after) > folded(stretch.after);
+  const isLater = after !== undefined && placeOf(after) > placeOf(stretch.after);
   // No address has a NUL in it, so nothing lies between one and what follows it with a SOH.
   const end = upTo === undefined ? undefined : `${upTo}\x01`;
   const isEarlier =
     end !== undefined &&
-    (typeof stretch.before !== "string" || folded(end) < folded(stretch.before));
+    (typeof stretch.before !== "string" || placeOf(end) < placeOf(stretch.before));
   return {
     after: isLater ? after : stretch.after,
     before: isEarlier ? end : stretch.before,
   };
-}
-
-/** In the order of the table, compared as `NOCASE` does: by bytes of UTF-8, ASCII letters as small ones. */
-function folded(text: string): string {
-  return Buffer.from(asciiLower(text)).toString("latin1");
 }
 
 /** Undefined: the range is everybody. */

@@ -18,6 +18,7 @@ import {
   type Change,
   type Entry,
   type HashRange,
+  isWithin,
   type Packing,
   type SubscriberDb,
   storedSpelling,
@@ -107,8 +108,10 @@ function addressOf(record: string): string | undefined {
   return Buffer.from(record.slice(1), "latin1").toString("utf8");
 }
 
-/** The addresses in a hash file, each ended by the byte `mark`. */
-function packedRecords(file: Buffer, mark: number, domains: boolean): Buffer {
+/** The addresses in a hash file. */
+function packedRecords(file: Buffer, packing: Packing): Buffer {
+  const { end: mark = 0, domains = false, after, upTo } = packing;
+  const isPart = after !== undefined || upTo !== undefined;
   // One broken byte among a million addresses must not make the queue refuse them all.
   const bytes = isUtf8(file) ? file : Buffer.from(file.toString("utf8"));
   const packed = Buffer.allocUnsafe(bytes.length + 1);
@@ -116,7 +119,9 @@ function packedRecords(file: Buffer, mark: number, domains: boolean): Buffer {
   for (let at = 0; at < bytes.length; ) {
     const nul = bytes.indexOf(0, at);
     const end = nul < 0 ? bytes.length : nul;
-    const isWanted = domains || bytes[at + 1] !== 0x40;
+    const isWanted =
+      (domains || bytes[at + 1] !== 0x40) &&
+      (!isPart || isWithin(bytes.toString("utf8", at + 1, end), packing));
     if (isWanted && isSound(bytes, at, end)) {
       size += bytes.copy(packed, size, at + 1, end);
       packed[size++] = mark;
@@ -207,10 +212,10 @@ export class StdDb implements SubscriberDb {
     }
   }
 
-  async *packed({ range, end = 0, domains = false }: Packing = {}): AsyncIterable<Buffer> {
-    const { low, high } = range ?? { low: 0, high: slots - 1 };
+  async *packed(packing: Packing = {}): AsyncIterable<Buffer> {
+    const { low, high } = packing.range ?? { low: 0, high: slots - 1 };
     for (let slot = low; slot <= Math.min(high, slots - 1); slot++) {
-      const packed = packedRecords(readBytes(join(this.dir, fileName(slot))), end, domains);
+      const packed = packedRecords(readBytes(join(this.dir, fileName(slot))), packing);
       if (packed.length > 0) yield packed;
     }
   }

@@ -34,7 +34,7 @@ export interface Packing {
   readonly end?: number;
   /** Entries `@domain`, too: they let a domain post and are nobody to write to. */
   readonly domains?: boolean;
-  /** Only addresses behind this one, or up to it, in the order of the store; where it `isOrdered`. */
+  /** Only addresses behind this one, or up to it, in the order of `placeOf`. */
   readonly after?: string;
   readonly upTo?: string;
 }
@@ -42,7 +42,7 @@ export interface Packing {
 export interface SubscriberDb {
   /** "" for the main database. */
   readonly name: string;
-  /** Whether it is read in the order of addresses. */
+  /** Whether it is read in the order of `placeOf`. */
   readonly isOrdered: boolean;
   /** The spelling stored for the address, else the `@domain` entry that covers it, else undefined. */
   has(address: string): Promise<string | undefined>;
@@ -63,6 +63,20 @@ export interface SubscriberDb {
   create(): Promise<void>;
   /** Forget every entry. */
   clear(): Promise<void>;
+}
+
+/** What orders addresses, in every store: bytes of UTF-8, ASCII letters as small ones, as `NOCASE` has it. */
+export function placeOf(address: string): string {
+  return Buffer.from(asciiLower(address)).toString("latin1");
+}
+
+/** Whether the address is behind `after` and not behind `upTo`. */
+export function isWithin(address: string, { after, upTo }: Packing): boolean {
+  const place = placeOf(address);
+  return (
+    (after === undefined || place > placeOf(after)) &&
+    (upTo === undefined || place <= placeOf(upTo))
+  );
 }
 
 /** Each of `SubscriberDb.packed` a recipient; answers whether there is one. */

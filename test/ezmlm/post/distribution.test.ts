@@ -1,4 +1,6 @@
 /** A post to a long list leaves in two parts; whatever goes wrong in between, everybody gets it once. */
+import { mkdirSync } from "node:fs";
+import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { PermanentError, TemporaryError } from "../../../src/lib/errors.ts";
 import type { Submission } from "../../../src/lib/queue-door.ts";
@@ -142,6 +144,30 @@ describe("a post to a long list", () => {
     await list.run("ezmlm-unsub", { args: ["{DIR}"], stdin: leaving });
     expect((await send(list, queue, "7.1")).code).toBe(0);
     expect(queue.mails.map(({ recipients }) => recipients)).toEqual([rest?.recipients]);
+  });
+
+  test.each([
+    ["in hashed files", { subdb: "std" }, ["{DIR}"]],
+    ["by hashes", {}, ["-s0_52", "{DIR}"]],
+    ["by some hashes", {}, ["-s0_26", "{DIR}"]],
+  ])("whose list is read %s when it goes on", async (_, files, args) => {
+    const queue = new FillingQueue();
+    queue.left = 1;
+    const list = await longListOf();
+    await send(list, queue, "7.1");
+    for (const [name, text] of Object.entries(files)) list.write(name, `${text}\n`);
+    if ("subdb" in files) {
+      mkdirSync(join(list.dir, "subscribers"));
+      const file = `${members.join("\n")}\n`;
+      expect((await list.run("ezmlm-sub", { args: ["{DIR}"], stdin: file })).code).toBe(0);
+    }
+    queue.left = Number.POSITIVE_INFINITY;
+    const again = { args, env, stdin: post, queue, deliveryKey: "7.1" };
+    expect((await list.run("ezmlm-send", again)).code).toBe(0);
+    const all = recipientsOf(queue);
+    expect(queue.mails).toHaveLength(2);
+    expect(new Set(all).size).toBe(all.length);
+    if (args[0] !== "-s0_26") expect(sorted(all)).toEqual(sorted(receivers));
   });
 });
 
