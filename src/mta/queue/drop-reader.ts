@@ -52,17 +52,22 @@ interface Taken {
 export class DropReader {
   private readonly o: DropOptions;
   private readonly dir: string;
-  private running: Promise<void> | undefined;
+  private running: Promise<boolean> | undefined;
   private again = false;
   private stopped = false;
+  /** Files of this scan that stay for the next one. */
+  private left = 0;
 
   constructor(options: DropOptions) {
     this.o = options;
     this.dir = join(options.home, "queue", "drop");
   }
 
-  /** Scan now, or once more when a scan is running. Resolves when nothing takeable is left. */
-  scan(): Promise<void> {
+  /**
+   * Scan now, or once more when a scan is running. Resolves when nothing takeable is left; false: something may be
+   * left that could not be read or queued.
+   */
+  scan(): Promise<boolean> {
     this.again = true;
     this.running ??= this.scanAll().finally(() => {
       this.running = undefined;
@@ -75,14 +80,19 @@ export class DropReader {
     await this.running;
   }
 
-  private async scanAll(): Promise<void> {
+  private async scanAll(): Promise<boolean> {
+    let isClean = false;
     while (this.again && !this.stopped) {
       this.again = false;
+      this.left = 0;
       const names = await this.names();
       const more = await this.takeAll(names);
       // A full look may have hidden others; without progress they wait for the next trigger.
-      if (names.length >= SCAN_NAMES && more > 0) this.again = true;
+      const isFull = names.length >= SCAN_NAMES;
+      if (isFull && more > 0) this.again = true;
+      isClean = !isFull && this.left === 0;
     }
+    return isClean && !this.stopped;
   }
 
   private async names(): Promise<string[]> {
@@ -165,7 +175,8 @@ export class DropReader {
     try {
       return await this.take(name);
     } catch {
-      return undefined; // the file stays; the next scan tries again
+      this.left++; // the next scan tries again
+      return undefined;
     }
   }
 
@@ -194,7 +205,10 @@ export class DropReader {
         throw error;
       }
       const answer = await message.commit();
-      if (!answer.accepted && answer.verdict === "Z") return undefined;
+      if (!answer.accepted && answer.verdict === "Z") {
+        this.left++;
+        return undefined;
+      }
       if (answer.accepted) {
         this.o.failpoint.hit("drop-before-unlink");
         await rm(join(this.dir, name), { force: true });

@@ -5,26 +5,25 @@
  */
 import type { Mark, MessageEnd } from "./work.ts";
 
-/** `others` has null where the next three of `done` stand: job, message, delivery key or "". */
+/** `others` has null where the next two of `done` stand: job, message. */
 export interface PostedMarks {
   readonly kind: "mark";
-  readonly done: readonly (number | string)[];
+  readonly done: readonly number[];
   readonly others: readonly (Mark | null)[];
 }
 
 /** A number is a message that is gone and was not spilled. */
 export type PostedEnds = readonly (MessageEnd | number)[];
 
-function isDone({ settled, retryAt, crashes, failures, keys }: Mark): boolean {
-  const plain = settled === null && retryAt === null && crashes === 0;
-  return plain && failures.length === 0 && keys.length < 2 && keys[0] !== "";
+function isDone({ settled, retryAt, crashes, failures }: Mark): boolean {
+  return settled === null && retryAt === null && crashes === 0 && failures.length === 0;
 }
 
 export function packMarks(marks: readonly Mark[]): PostedMarks {
-  const done: (number | string)[] = [];
+  const done: number[] = [];
   const others = marks.map((mark) => {
     if (!isDone(mark)) return mark;
-    done.push(mark.job, mark.message, mark.keys[0] ?? "");
+    done.push(mark.job, mark.message);
     return null;
   });
   return { kind: "mark", done, others };
@@ -34,7 +33,6 @@ export function unpackMarks({ done, others }: PostedMarks): Mark[] {
   let at = 0;
   return others.map((mark) => {
     if (mark) return mark;
-    const key = done[at + 2] as string;
     const plain: Mark = {
       job: done[at] as number,
       message: done[at + 1] as number,
@@ -42,9 +40,8 @@ export function unpackMarks({ done, others }: PostedMarks): Mark[] {
       retryAt: null,
       crashes: 0,
       failures: [],
-      keys: key === "" ? [] : [key],
     };
-    at += 3;
+    at += 2;
     return plain;
   });
 }

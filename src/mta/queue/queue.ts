@@ -239,6 +239,11 @@ export class Queue implements QueueStore {
     return this.write({ kind: "forgetKey", key, uid }, 1);
   }
 
+  /** The submission keys of settled deliveries. */
+  forgetKeysOf(deliveries: readonly string[]): Promise<null> {
+    return this.write({ kind: "forgetKeysOf", deliveries }, deliveries.length);
+  }
+
   sweepKeys(before: number): Promise<number> {
     return this.write({ kind: "sweepKeys", before }, 100);
   }

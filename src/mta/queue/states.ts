@@ -166,7 +166,6 @@ export function mark(store: Store, marks: readonly Mark[]): MessageEnd[] {
     else store.markJob(m.job, m.settled);
     for (const paragraph of m.failures) store.insertFailure(m.message, paragraph);
     count.failures += m.failures.length;
-    for (const key of m.keys) store.deleteKeysOf(key);
   }
   const ends: MessageEnd[] = [];
   for (const [id, count] of counts) {

@@ -80,8 +80,6 @@ export interface Mark {
   readonly crashes: number;
   /** Bounce paragraphs of those that failed now. */
   readonly failures: readonly string[];
-  /** Delivery keys settled now: their submission keys go. */
-  readonly keys: readonly string[];
 }
 
 export interface Accepted {
@@ -137,6 +135,8 @@ export type WriteOperation =
   /** These were out when the last process died; they are due later. The answer: those it happened to again. */
   | { readonly kind: "crashed"; readonly jobs: readonly number[]; readonly now: number }
   | { readonly kind: "forgetKey"; readonly key: string; readonly uid: number }
+  /** The submission keys of these deliveries go: they are settled. */
+  | { readonly kind: "forgetKeysOf"; readonly deliveries: readonly string[] }
   /** Submission keys older than `before` go: their delivery cannot come again. */
   | { readonly kind: "sweepKeys"; readonly before: number }
   | { readonly kind: "route"; readonly tables: RouteTables };
@@ -153,6 +153,7 @@ export interface WriteResults {
   due: number;
   crashed: readonly CrashedJob[];
   forgetKey: null;
+  forgetKeysOf: null;
   sweepKeys: number;
   route: null;
 }

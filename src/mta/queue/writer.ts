@@ -101,6 +101,9 @@ export class Writer {
       case "forgetKey":
         this.store.deleteKey(operation.key, operation.uid);
         return null;
+      case "forgetKeysOf":
+        for (const delivery of operation.deliveries) this.store.deleteKeysOf(delivery);
+        return null;
       case "sweepKeys":
         return this.store.sweepKeys(operation.before);
       case "route":

@@ -52,6 +52,8 @@ export interface DispatchOptions {
   /** A mark could not be committed: make room. */
   markTrouble(): void;
   ended(end: MessageEnd): void;
+  /** Local deliveries, by key, that will not come again. */
+  settled(keys: readonly string[]): void;
   /** The address to show in a bounce, as its sender knew it. */
   unroute(address: string): string;
 }
@@ -80,6 +82,7 @@ export class Dispatch {
       queue: options.queue,
       released: (job, retryAt) => options.window.release(job, retryAt),
       ended: (end) => options.ended(end),
+      settled: (keys) => options.settled(keys),
       trouble: () => {
         options.events.alert("unable to mark deliveries; will try again, deliveries pause");
         options.markTrouble();

@@ -100,14 +100,22 @@ export class Job {
       retryAt: all ? null : retryAt,
       crashes: this.clean ? 0 : this.crashes,
       failures: this.failures,
-      keys: this.keys,
     };
     this.failures = [];
-    this.keys = [];
     this.dirty = false;
     return mark;
   }
+
+  /** Keys of deliveries that were settled since the last time. */
+  takeKeys(): readonly string[] {
+    if (this.keys.length === 0) return none;
+    const { keys } = this;
+    this.keys = [];
+    return keys;
+  }
 }
+
+const none: readonly string[] = [];
 
 /** Little-endian u32 number `index`; without a list, the index itself. */
 function ordinalAt(list: Uint8Array | null, index: number): number {

@@ -14,6 +14,7 @@ const BATCH = 1000;
 
 interface Pending {
   readonly mark: Mark;
+  readonly keys: readonly string[];
   readonly job: Job;
   readonly over: boolean;
 }
@@ -23,6 +24,8 @@ export interface MarksOptions {
   /** The pass over the job ended and that is committed. */
   released(job: Job, retryAt: number | null): void;
   ended(end: MessageEnd): void;
+  /** These deliveries will not come again. */
+  settled(keys: readonly string[]): void;
   trouble(): void;
   /** A commit is done. */
   wake(): void;
@@ -47,7 +50,7 @@ export class Marks {
 
   passOver(job: Job): void {
     this.dirty.delete(job);
-    this.pending.push({ mark: job.takeMark(job.retryAt), job, over: true });
+    this.pending.push({ mark: job.takeMark(job.retryAt), keys: job.takeKeys(), job, over: true });
   }
 
   /** Some recipients of a job that goes on are settled. */
@@ -56,7 +59,12 @@ export class Marks {
     this.timer ??= setTimeout(() => {
       this.timer = undefined;
       for (const one of this.dirty) {
-        this.pending.push({ mark: one.takeMark(null), job: one, over: false });
+        this.pending.push({
+          mark: one.takeMark(null),
+          keys: one.takeKeys(),
+          job: one,
+          over: false,
+        });
       }
       this.dirty.clear();
       this.commit();
@@ -85,7 +93,10 @@ export class Marks {
       }
     }
     this.committing = false;
-    for (const { mark, job, over } of batch) if (over) this.o.released(job, mark.retryAt);
+    for (const { mark, keys, job, over } of batch) {
+      if (keys.length > 0) this.o.settled(keys);
+      if (over) this.o.released(job, mark.retryAt);
+    }
     for (const end of ends) this.o.ended(end);
     this.o.wake();
   }

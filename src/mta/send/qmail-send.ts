@@ -41,6 +41,7 @@ import { jobsThatWereOut, OutRecord } from "./out-record.ts";
 import type { Standing } from "./peers.ts";
 import { makeQueueDirectories, takeSendMutex } from "./queue-home.ts";
 import { Router } from "./route.ts";
+import { SettledKeys } from "./settled-keys.ts";
 import { Todo } from "./todo.ts";
 import { openTrigger } from "./trigger.ts";
 import { Upkeep } from "./upkeep.ts";
@@ -83,6 +84,7 @@ export class QmailSend {
   private todo!: Todo;
   private bouncer!: Bouncer;
   private drop!: DropReader;
+  private settledKeys!: SettledKeys;
   private upkeep!: Upkeep;
   private backlog!: Backlog;
   private trigger: Socket | undefined;
@@ -214,6 +216,7 @@ export class QmailSend {
       logStalled: () => this.log.full,
       markTrouble: () => this.upkeep.makeRoom(),
       ended: (end) => this.ended(end),
+      settled: (keys) => this.settledKeys.add(keys),
       unroute: (address) => this.router.unroute(address),
     });
     this.todo = new Todo({
@@ -241,6 +244,10 @@ export class QmailSend {
       forgetKey: (key, uid) => queue.forgetKey(key, uid),
       removed: (name, uid, why) => events.badDrop(name, uid, why),
     });
+    this.settledKeys = new SettledKeys({
+      takeDropped: () => this.scanDrop(),
+      forget: (deliveries) => queue.forgetKeysOf(deliveries),
+    });
   }
 
   private listen(): Promise<void> {
@@ -264,15 +271,18 @@ export class QmailSend {
     this.dispatch.tick();
     this.window.tick();
     this.resume();
+    void this.settledKeys.forget();
     void this.upkeep.checkpoint();
   }
 
-  private async scanDrop(): Promise<void> {
-    if (this.stopping || this.log.full) return;
+  /** False: something may be left in it. */
+  private async scanDrop(): Promise<boolean> {
+    if (this.stopping || this.log.full) return false;
     try {
-      await this.drop.scan();
+      return await this.drop.scan();
     } catch (error) {
       this.events.warning(`unable to opendir drop: ${errorText(error)}`);
+      return false;
     }
   }
 

@@ -40,7 +40,6 @@ const mark = fc.record({
   retryAt: fc.option(fc.nat(), { freq: 2 }),
   crashes: count,
   failures: fc.array(fc.string(), { maxLength: 1 }),
-  keys: fc.array(fc.constantFrom("", "7.0", "7.1"), { maxLength: 2 }),
 });
 const end = fc.record({
   message: fc.maxSafeNat(),

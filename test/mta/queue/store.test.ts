@@ -74,7 +74,6 @@ const done = (job: JobRow) => ({
   retryAt: null,
   crashes: 0,
   failures: [] as string[],
-  keys: [] as string[],
 });
 
 test("accept() answers a repeated key of the same uid with the first message", () => {
@@ -85,13 +84,11 @@ test("accept() answers a repeated key of the same uid with the first message", (
   expect(view.answer({ kind: "counts" })).toMatchObject({ messages: 3, todo: 3, lastMessage: 4 });
 });
 
-test("mark() drops the submission keys of a settled delivery, and only those", () => {
-  accept(store, mail(1, ["u@local.test"]));
-  const { jobs } = expandAll(1);
+test("deleteKeysOf() drops the submission keys of a delivery, and only those", () => {
   ["1.0/1/a", "1.0/2/b", "1.01/1/a", "1.1/1/a"].forEach((key, at) => {
     accept(store, mail(10 + at, ["x@y"], key));
   });
-  mark(store, [{ ...done(jobs[0] as JobRow), keys: ["1.0"] }]);
+  store.deleteKeysOf("1.0");
   const left = db.prepare("SELECT key FROM submission ORDER BY key").pluck().all();
   expect(left).toEqual(["1.01/1/a", "1.1/1/a"]);
 });

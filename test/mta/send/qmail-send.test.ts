@@ -1,13 +1,13 @@
 /** The process as its peers see it: mail in, deliveries out, reports back, log, stop. */
 import { execFileSync } from "node:child_process";
-import { writeFileSync } from "node:fs";
+import { readdirSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, expect, test } from "vitest";
 import { cookieMark, recipientMark } from "../../../src/lib/header-prefix.ts";
 import { openDatabase } from "../../../src/lib/sqlite.ts";
 import { BODY_CHUNK, SMALL_BODY } from "../../../src/mta/channel/protocol.ts";
 import type { WholeMail } from "../../../src/mta/channel/queue-messages.ts";
-import { DropWriter } from "../../../src/mta/queue/drop-file.ts";
+import { DropWriter, pullTrigger } from "../../../src/mta/queue/drop-file.ts";
 import { ADDRESS_TOO_LONG, BAD_ENVELOPE, KEY_LIMIT } from "../../../src/mta/queue/intake-answer.ts";
 import {
   eventually,
@@ -219,7 +219,9 @@ test("qmail-send answers a repeated submission key until its delivery is settled
   expect(await worker.submit(post)).toMatchObject({ type: "accepted", id: 2 });
   local.report(1, "K");
   await send.line(/end msg 1\n/);
-  expect(await worker.submit(post)).toMatchObject({ type: "accepted", id: 4 });
+  await expect
+    .poll(async () => worker.submit(post), { timeout: 8000 })
+    .not.toMatchObject({ type: "accepted", id: 2 });
   await send.line(/info msg 2: bytes \d+ from <list@local.test> qp 2 uid 1234\n/);
   worker.close();
 });
@@ -461,4 +463,44 @@ test("qmail-send takes no prefix that is no header", async () => {
   const mail = { from: "a@b", to: ["ann@local.test"], body: "\nx\n" };
   const answer = await worker.submit({ ...mail, prefix: "X: y\n\nnot this\n" });
   expect(answer).toMatchObject({ type: "refused", verdict: "D" });
+});
+
+test("what a delivery dropped again is known again, though it is read after the delivery ended", async () => {
+  const { home, remove: removeHome } = makeHome();
+  cleanup.push(removeHome);
+  execFileSync("mkfifo", [join(home, "queue", "lock", "trigger")]);
+  const send = await restart(home);
+  const smtpd = await send.peer("smtpd", 77, "intake");
+  const local = await send.peer("local");
+  await smtpd.submit({ from: "joe@x.test", to: ["list@local.test"], body: "\nx\n" });
+  await eventually(() => local.work.length === 1, "the delivery is out");
+  const [work] = local.work;
+  const drop = (to: string): void => {
+    const writer = new DropWriter({ home: to, pid: 1, key: `${work?.deliveryKey}/1/post` });
+    writer.put("\npost\n");
+    writer.from("list-return-1-@local.test-@[]");
+    writer.to("ann@far.test");
+    writer.commit();
+  };
+  // Its program hands in a mail; after a crash of the program, say, it runs again and does the same.
+  drop(home);
+  await send.line(/new msg 2\n/);
+  const { home: elsewhere, remove } = makeHome();
+  cleanup.push(remove);
+  drop(elsewhere);
+  for (const name of readdirSync(join(elsewhere, "queue", "drop"))) {
+    renameSync(join(elsewhere, "queue", "drop", name), join(home, "queue", "drop", name));
+  }
+  // Nobody has looked there when the delivery is over.
+  local.report(work?.delivery ?? 0, "K");
+  await send.line(/end msg 1\n/);
+  pullTrigger(home);
+  const isTaken = () => readdirSync(join(home, "queue", "drop")).length === 0;
+  await eventually(isTaken, "it is taken");
+  expect(send.log).not.toMatch(/new msg [^12]/);
+  // In the end the key goes, and who uses it again means another mail.
+  await eventually(() => {
+    if (isTaken()) drop(home);
+    return /new msg [^12]/.test(send.log);
+  }, "the key is forgotten");
 });
