@@ -21,6 +21,7 @@ export const targets = {
   "intake, connections reused, pipelining": { value: 12_000 },
   "intake, connections reused, pipelining, 100 clients": { value: 12_000 },
   "intake to Maildir": { value: 3_000 },
+  "intake to Maildir, 100 clients": { value: 3_000 },
   "intake to Maildir, connections reused": { value: 3_000 },
   "intake to Maildir, connections reused, 100 clients": { value: 3_000 },
   "qmail-inject, start to durable": { value: 40 },

@@ -8,7 +8,7 @@ import { generate, postfixTool } from "../smtp.mjs";
 export const what =
   "what the machine itself takes: fsync, node, the generator, a server that does nothing";
 
-/** An SMTP server in 20 lines that keeps nothing: no Node server can be faster. */
+/** An SMTP server in 20 lines that keeps nothing: no server on `net` can be faster. */
 const idleServer = `
   const end = Buffer.from("\\r\\n.\\r\\n");
   require("node:net").createServer((socket) => {
@@ -31,6 +31,40 @@ const idleServer = `
     });
     socket.write("220 nothing\\r\\n");
   }).listen(0, "127.0.0.1", function () { console.log(this.address().port); });`;
+
+/** The same on the handles below `net`, which qmail-smtpd uses, too (src/lib/tcp-handle.ts). */
+const handleServer = `
+  const { TCP, constants } = process.binding("tcp_wrap");
+  const { WriteWrap, streamBaseState, kReadBytesOrError } = process.binding("stream_wrap");
+  const bytes = Buffer.allocUnsafeSlow(65536);
+  const say = (handle, text) => void handle.writeLatin1String(new WriteWrap(), text);
+  function onread() {
+    const size = streamBaseState[kReadBytesOrError];
+    if (size < 0) return this.close();
+    if (this.inData) {
+      if (bytes.latin1Slice(size - 5, size) !== "\\r\\n.\\r\\n") return;
+      this.inData = false;
+      return say(this, "250 ok\\r\\n");
+    }
+    const verb = bytes.latin1Slice(0, 4);
+    this.inData = verb === "DATA";
+    say(this, verb === "QUIT" ? "221 bye\\r\\n" : this.inData ? "354 go\\r\\n" : "250 ok\\r\\n");
+    if (verb === "QUIT") this.close();
+  }
+  const server = new TCP(constants.SERVER);
+  server.onconnection = (error, handle) => {
+    handle.inData = false;
+    handle.onread = onread;
+    handle.setNoDelay(true);
+    handle.useUserBuffer(bytes);
+    handle.readStart();
+    say(handle, "220 nothing\\r\\n");
+  };
+  server.bind("127.0.0.1", 0);
+  server.listen(511);
+  const name = {};
+  server.getsockname(name);
+  console.log(name.port);`;
 
 export async function run(rig) {
   const { report } = rig;
@@ -64,17 +98,17 @@ export async function run(rig) {
     for (const [kind, reuse, count] of kinds)
       await serve(rig, `floor: smtp-source to smtp-sink, ${kind}`, sink, count, reuse);
   });
-  const child = spawn("node", ["-e", idleServer], { stdio: ["ignore", "pipe", "inherit"] });
-  const port = Number(await new Promise((resolve) => child.stdout.once("data", resolve)));
-  for (const [kind, reuse, count] of kinds)
-    await serve(
-      rig,
-      `floor: a Node server that does nothing, ${kind}`,
-      { port, pid: child.pid },
-      count,
-      reuse,
-    );
-  child.kill();
+  const servers = [
+    ["a Node server that does nothing", idleServer],
+    ["the same on handles below net", handleServer],
+  ];
+  for (const [name, script] of servers) {
+    const child = spawn("node", ["-e", script], { stdio: ["ignore", "pipe", "inherit"] });
+    const port = Number(await new Promise((resolve) => child.stdout.once("data", resolve)));
+    for (const [kind, reuse, count] of kinds)
+      await serve(rig, `floor: ${name}, ${kind}`, { port, pid: child.pid }, count, reuse);
+    child.kill();
+  }
 }
 
 async function serve({ report }, figure, { port, pid }, count, reuse) {

@@ -236,6 +236,7 @@ class HandleSocket implements PeerSocket {
 /** One for all writes that are done at once, which leave it as it was. */
 let unusedRequest: Request | undefined;
 
+/** What it returned would be taken for the next buffer. */
 function onRead(this: Handle): void {
   this.owner.read();
 }
