@@ -235,7 +235,7 @@ describe("tcpHandles", () => {
 
   test("there are none in a version that was not tried, where forbidden, or unknown", () => {
     const versions = { node: "20.1.0" };
-    expect(tcpHandles({ versions, ...(binding ? { binding } : {}) })).toBeDefined();
+    expect(tcpHandles({ versions, ...(binding ? { binding } : {}) })).toHaveProperty("takeOver");
     expect(tcpHandles({ versions: { node: "97.0.0" }, ...(binding ? { binding } : {}) })).toBe(
       undefined,
     );
