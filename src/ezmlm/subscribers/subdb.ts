@@ -72,6 +72,7 @@ export function placeOf(address: string): string {
 
 /** Whether the address is behind `after` and not behind `upTo`. */
 export function isWithin(address: string, { after, upTo }: Packing): boolean {
+  if (after === undefined && upTo === undefined) return true;
   const place = placeOf(address);
   return (
     (after === undefined || place > placeOf(after)) &&

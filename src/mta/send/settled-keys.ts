@@ -6,6 +6,8 @@
 
 /** In one operation of the queue. */
 const BATCH = 500;
+/** Calls left out after a look that could not take everything: each reads what is left once more. */
+const REST = 30;
 /** Where nothing can be forgotten for long, only so many are remembered. */
 const MOST = 100_000;
 
@@ -19,6 +21,7 @@ export class SettledKeys {
   private readonly o: SettledKeysOptions;
   private keys: string[] = [];
   private running = false;
+  private rest = 0;
 
   constructor(options: SettledKeysOptions) {
     this.o = options;
@@ -32,12 +35,13 @@ export class SettledKeys {
 
   /** Once a second or so. Never rejects. */
   async forget(): Promise<void> {
-    if (this.running || this.keys.length === 0) return;
+    if (this.running || this.keys.length === 0 || this.rest-- > 0) return;
     this.running = true;
     const { keys } = this;
     this.keys = [];
     try {
       const isTaken = await this.o.takeDropped();
+      this.rest = isTaken ? 0 : REST;
       for (; isTaken && keys.length > 0; keys.splice(0, BATCH)) {
         await this.o.forget(keys.slice(0, BATCH));
       }

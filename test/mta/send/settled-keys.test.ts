@@ -32,13 +32,20 @@ test("keys go after the next look, each once", async () => {
   expect(forgotten).toEqual([...many, "late.0"]);
 });
 
-test("they stay while something is left that could not be taken, or the queue cannot be written", async () => {
+test("they stay while something is left, which is not read again at every call", async () => {
   const { keys, forgotten, state } = make();
   keys.add(many);
   state.isTaken = false;
-  await keys.forget();
-  expect(forgotten).toEqual([]);
+  for (let call = 0; call < 20; call++) await keys.forget();
+  expect([state.looks, forgotten]).toEqual([1, []]);
   state.isTaken = true;
+  for (let call = 0; call < 20; call++) await keys.forget();
+  expect([state.looks, forgotten]).toEqual([2, many]);
+});
+
+test("they stay while the queue cannot be written", async () => {
+  const { keys, forgotten, state } = make();
+  keys.add(many);
   state.fails = 1;
   await keys.forget();
   expect(forgotten).toEqual([]);
