@@ -113,6 +113,7 @@ test("what kills for longer than the lifetime is given up without another attemp
   const remote = await eater(send);
   const born = Math.floor(Date.now() / 1000);
   await eventually(() => Date.now() / 1000 > born + 1, "it is too old");
+  expect(send.log).not.toContain("starting delivery"); // it rests, however short its lifetime
   await send.ask("flush");
   await send.line(/failure: Each_attempt_to_deliver_this_message_stopped_the_mail_system/);
   await send.line(/bounce msg 1 qp 2\n/);

@@ -41,6 +41,7 @@ import { jobsThatWereOut, OutRecord } from "./out-record.ts";
 import type { Standing } from "./peers.ts";
 import { makeQueueDirectories, takeSendMutex } from "./queue-home.ts";
 import { Router } from "./route.ts";
+import { latestTry } from "./schedule.ts";
 import { SettledKeys } from "./settled-keys.ts";
 import { Todo } from "./todo.ts";
 import { openTrigger } from "./trigger.ts";
@@ -136,8 +137,7 @@ export class QmailSend {
     await this.accuse();
     this.build(failpoint, lastMessage);
     await this.upkeep.begin();
-    const now = this.seconds();
-    await this.backlog.load(now + this.controls.queuelifetime);
+    await this.backlog.load(latestTry(this.seconds(), this.controls.queuelifetime));
     this.grace.begin();
     await this.bouncer.load();
     await this.todo.load();

@@ -36,6 +36,14 @@ export function crashBackoff(crashes: number): number {
   return crashes < 2 ? 0 : Math.min(21_600, 60 * 2 ** (crashes - 2));
 }
 
+/** No rest is longer, but of mail whose lifetime is. */
+const LONGEST_REST = 86_400;
+
+/** What is to be tried later than this was put there by a clock that was wrong. */
+export function latestTry(now: number, queuelifetime: number): number {
+  return now + Math.max(queuelifetime, LONGEST_REST);
+}
+
 /** How long nothing goes to a site whose connections failed `failures` times in a row. */
 export function siteBlockSeconds(failures: number): number {
   return Math.min(600, 15 * 2 ** Math.min(failures, 10));

@@ -1,5 +1,11 @@
 import { expect, test } from "vitest";
-import { isDying, nextTry, siteBlockSeconds } from "../../../src/mta/send/schedule.ts";
+import {
+  crashBackoff,
+  isDying,
+  latestTry,
+  nextTry,
+  siteBlockSeconds,
+} from "../../../src/mta/send/schedule.ts";
 
 test("nextTry() on schedule is 400·n² remote and 100·n² local after birth", () => {
   for (const [channel, unit] of [
@@ -25,6 +31,15 @@ test("isDying() only past the lifetime and outside the grace after a start", () 
   expect(isDying(1000, 1100, lifetime)).toBe(false);
   expect(isDying(1000, 1101, lifetime)).toBe(true);
   expect(isDying(1000, 1101, { ...lifetime, notBefore: 1102 })).toBe(false);
+});
+
+test("no next try and no rest is later than latestTry(), however short the lifetime", () => {
+  for (const lifetime of [0, 60, 3600, 86_400, 604_800, 2_000_000]) {
+    const now = 1000 + lifetime;
+    const latest = latestTry(now, lifetime);
+    expect(nextTry(1000, now, "remote")).toBeLessThanOrEqual(latest);
+    expect(now + crashBackoff(1000)).toBeLessThanOrEqual(latest);
+  }
 });
 
 test("siteBlockSeconds() grows and stays bounded", () => {
