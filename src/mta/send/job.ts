@@ -65,9 +65,13 @@ export class Job {
     return this.running === 0 && this.next >= this.todo.length;
   }
 
-  /** Local jobs: names the delivery, the same on every retry. */
+  /**
+   * Local jobs: names the delivery, the same on every retry. Lists keep it for weeks, so the time is in
+   * it: a queue that was made anew counts its messages from 1 again.
+   */
   deliveryKey(index: number): string {
-    return `${this.message.id}.${ordinalAt(this.row.ordinals, index)}`;
+    const { id, born } = this.message;
+    return `${id}-${born}.${ordinalAt(this.row.ordinals, index)}`;
   }
 
   settle(index: number): void {
