@@ -33,13 +33,14 @@ export async function run(rig) {
         await sleep(rig.size(1000));
         const waits = [];
         for (let n = 0; n < rig.size(30, 3); n++) {
-          const done = site.log.occurrences(taken);
+          const first = sink.next();
           const { at } = await post(site.port, author, "warm@bench.test");
-          waits.push((await done).last - at);
+          waits.push((await first) - at);
+          await sleep(20);
         }
         const latency = percentiles(waits);
         rig.report.add({
-          figure: `a post to one beside ${atDead} at a dead site`,
+          figure: `first copy of a post to one beside ${atDead} at a dead site`,
           unit: "ms",
           latency,
         });
@@ -55,7 +56,7 @@ export async function run(rig) {
       },
       { control: { smtproutes }, sink },
     );
-  });
+  }, {});
 }
 
 /** A message to so many, nine of ten at the dead site. */
