@@ -19,12 +19,10 @@
  * BUGS         qmail-qread shows no recipients of jobs that are done as a whole.
  * SEE ALSO     qmail-start, qmail-lspawn, qmail-rspawn, qmail-qread, qmail-qstat, qmail-queue
  */
-import type { Socket } from "node:net";
 import { join } from "node:path";
-import { errorText, TemporaryError } from "../../lib/errors.ts";
+import { TemporaryError } from "../../lib/errors.ts";
 import { LogWriter } from "../../lib/log.ts";
 import { SMALL_BODY } from "../channel/protocol.ts";
-import { DropReader } from "../queue/drop-reader.ts";
 import { Failpoint } from "../queue/failpoint.ts";
 import { Intake } from "../queue/intake.ts";
 import { Queue } from "../queue/queue.ts";
@@ -35,6 +33,7 @@ import { Bouncer } from "./bouncer.ts";
 import { Clients } from "./clients.ts";
 import { readControls, rereadTables, type SendControls } from "./controls.ts";
 import { Dispatch } from "./dispatch.ts";
+import { Dropped } from "./dropped.ts";
 import { Events } from "./events.ts";
 import { ExpiryGrace } from "./expiry-grace.ts";
 import { jobsThatWereOut, OutRecord } from "./out-record.ts";
@@ -42,15 +41,11 @@ import type { Standing } from "./peers.ts";
 import { makeQueueDirectories, takeSendMutex } from "./queue-home.ts";
 import { Router } from "./route.ts";
 import { latestTry } from "./schedule.ts";
-import { SettledKeys } from "./settled-keys.ts";
 import { Todo } from "./todo.ts";
-import { openTrigger } from "./trigger.ts";
 import { Upkeep } from "./upkeep.ts";
 import { Window } from "./window.ts";
 
 const TICK_MS = 1000;
-/** Scan of the drop directory when nobody pulls the trigger. */
-const SCAN_MS = 25_000;
 const SWEEP_MS = 3_600_000;
 /** Running deliveries may take this long after TERM. */
 const STOP_GRACE_MS = 6000;
@@ -84,11 +79,9 @@ export class QmailSend {
   private dispatch!: Dispatch;
   private todo!: Todo;
   private bouncer!: Bouncer;
-  private drop!: DropReader;
-  private settledKeys!: SettledKeys;
+  private dropped!: Dropped;
   private upkeep!: Upkeep;
   private backlog!: Backlog;
-  private trigger: Socket | undefined;
   private timers: NodeJS.Timeout[] = [];
   private lock: { close(): void } | undefined;
   private readonly grace: ExpiryGrace;
@@ -144,13 +137,8 @@ export class QmailSend {
     await this.listen();
     this.serving = true;
     this.dispatch.status();
-    this.trigger = openTrigger(
-      this.path("lock", "trigger"),
-      () => void this.scanDrop(),
-      (text) => this.events.warning(text),
-    );
     this.startTimers();
-    void this.scanDrop();
+    this.dropped.begin();
   }
 
   /** What was out when the last qmail-send died may have been the reason. */
@@ -216,7 +204,7 @@ export class QmailSend {
       logStalled: () => this.log.full,
       markTrouble: () => this.upkeep.makeRoom(),
       ended: (end) => this.ended(end),
-      settled: (keys) => this.settledKeys.add(keys),
+      settled: (deliveries) => this.dropped.settled(deliveries),
       unroute: (address) => this.router.unroute(address),
     });
     this.todo = new Todo({
@@ -235,18 +223,15 @@ export class QmailSend {
       now: this.now,
       accepted: (message) => this.todo.add(message),
     });
-    this.drop = new DropReader({
+    this.dropped = new Dropped({
       home,
+      queue,
       intake: this.intake,
       failpoint,
+      events,
       now: this.now,
       phrase: (uid) => this.clients.phrase(uid),
-      forgetKey: (key, uid) => queue.forgetKey(key, uid),
-      removed: (name, uid, why) => events.badDrop(name, uid, why),
-    });
-    this.settledKeys = new SettledKeys({
-      takeDropped: () => this.scanDrop(),
-      forget: (deliveries) => queue.forgetKeysOf(deliveries),
+      paused: () => this.stopping || this.log.full,
     });
   }
 
@@ -261,7 +246,6 @@ export class QmailSend {
   private startTimers(): void {
     this.timers = [
       setInterval(() => this.tick(), TICK_MS),
-      setInterval(() => void this.scanDrop(), SCAN_MS),
       setInterval(() => void this.upkeep.sweep(), SWEEP_MS),
     ];
   }
@@ -271,19 +255,8 @@ export class QmailSend {
     this.dispatch.tick();
     this.window.tick();
     this.resume();
-    void this.settledKeys.forget();
+    this.dropped.tick();
     void this.upkeep.checkpoint();
-  }
-
-  /** False: something may be left in it. */
-  private async scanDrop(): Promise<boolean> {
-    if (this.stopping || this.log.full) return false;
-    try {
-      return await this.drop.scan();
-    } catch (error) {
-      this.events.warning(`unable to opendir drop: ${errorText(error)}`);
-      return false;
-    }
   }
 
   private resume(): void {
@@ -356,11 +329,10 @@ export class QmailSend {
       return;
     }
     for (const timer of this.timers) clearInterval(timer);
-    this.trigger?.destroy();
     this.clients.close();
     this.todo.stop();
     this.bouncer.stop();
-    await Promise.all([this.dispatch.stop(STOP_GRACE_MS), this.drop.stop()]);
+    await Promise.all([this.dispatch.stop(STOP_GRACE_MS), this.dropped.stop()]);
     await this.clients.end();
     await this.queue.close();
     this.out.close();

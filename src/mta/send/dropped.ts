@@ -1,0 +1,93 @@
+/**
+ * Mail that commands leave in queue/drop: taken in when somebody pulls the trigger, and now and then without it.
+ * The keys of local deliveries that ended are forgotten here, since what their programs left must be seen first.
+ */
+import type { Socket } from "node:net";
+import { join } from "node:path";
+import { errorText } from "../../lib/errors.ts";
+import { DropReader } from "../queue/drop-reader.ts";
+import type { Failpoint } from "../queue/failpoint.ts";
+import type { Intake } from "../queue/intake.ts";
+import type { Queue } from "../queue/queue.ts";
+import type { Events } from "./events.ts";
+import { SettledKeys } from "./settled-keys.ts";
+import { openTrigger } from "./trigger.ts";
+
+/** A look when nobody pulls the trigger. */
+const SCAN_MS = 25_000;
+
+export interface DroppedOptions {
+  readonly home: string;
+  readonly queue: Queue;
+  readonly intake: Intake;
+  readonly failpoint: Failpoint;
+  readonly events: Events;
+  now(): Date;
+  /** Of the Received line, who `uid` is. */
+  phrase(uid: number): string;
+  /** Nothing is taken in while the log stalls or qmail-send ends. */
+  paused(): boolean;
+}
+
+export class Dropped {
+  private readonly o: DroppedOptions;
+  private readonly reader: DropReader;
+  private readonly keys: SettledKeys;
+  private trigger: Socket | undefined;
+  private timer: NodeJS.Timeout | undefined;
+
+  constructor(options: DroppedOptions) {
+    const { home, queue, intake, failpoint, events, now, phrase } = options;
+    this.o = options;
+    this.reader = new DropReader({
+      home,
+      intake,
+      failpoint,
+      now,
+      phrase,
+      forgetKey: (key, uid) => queue.forgetKey(key, uid),
+      removed: (name, uid, why) => events.badDrop(name, uid, why),
+    });
+    this.keys = new SettledKeys({
+      takeDropped: () => this.scan(),
+      forget: (deliveries) => queue.forgetKeysOf(deliveries),
+    });
+  }
+
+  begin(): void {
+    const look = (): void => void this.scan();
+    this.trigger = openTrigger(join(this.o.home, "queue", "lock", "trigger"), look, (text) =>
+      this.o.events.warning(text),
+    );
+    this.timer = setInterval(look, SCAN_MS);
+    look();
+  }
+
+  /** Local deliveries whose end is durable. */
+  settled(deliveries: readonly string[]): void {
+    this.keys.add(deliveries);
+  }
+
+  /** Once a second or so. */
+  tick(): void {
+    void this.keys.forget();
+  }
+
+  /** Resolves when what was being taken in is durable. */
+  stop(): Promise<void> {
+    clearInterval(this.timer);
+    this.trigger?.destroy();
+    return this.reader.stop();
+  }
+
+  /** False: something may be left. Never rejects. */
+  private async scan(): Promise<boolean> {
+    if (this.o.paused()) return false;
+    try {
+      return await this.reader.scan();
+    } catch (error) {
+      this.o.events.warning(`unable to opendir drop: ${errorText(error)}`);
+      return false;
+    }
+  }
+}
