@@ -23,8 +23,8 @@ import { unixSeconds } from "../../lib/date822.ts";
 import { deriveHost } from "../../lib/derive-host.ts";
 import { PermanentError } from "../../lib/errors.ts";
 import { type ExitCode, STOP } from "../../lib/exit-code.ts";
-import { headerBytes } from "../../lib/header.ts";
-import { bufferInput, type MessageInput } from "../../lib/message-input.ts";
+import { type HeaderField, headerBytes } from "../../lib/header.ts";
+import type { MessageInput } from "../../lib/message-input.ts";
 import { OptionTable } from "../../lib/option.ts";
 import type { Host } from "../../lib/program.ts";
 import { checkCookie } from "../list/cookie.ts";
@@ -44,6 +44,8 @@ import { parseReturnAddress, type ReturnAddress } from "./return-address.ts";
 const COOKIE_SECONDS = 3_000_000;
 /** Bytes of a report that are searched for recipients. */
 const REPORT_LIMIT = 16 * 1024 * 1024;
+/** Bytes of the header of a report that each recipient it names gets to see. */
+const REPORT_HEADER_LIMIT = 16 * 1024;
 
 const options = new OptionTable(
   "ezmlm-return",
@@ -102,9 +104,7 @@ class Bounce {
         }
         return STOP;
       case "report":
-        for (const { recipient, bounce } of await this.reported()) {
-          await this.lost(recipient, address.number, bounce);
-        }
+        await this.reported(address.number);
         return STOP;
       default:
         return address satisfies never;
@@ -161,19 +161,43 @@ class Bounce {
     await this.db.remove(address.recipient, { event: "probe" });
   }
 
-  /** Each with a bounce of its own: the header of the report and what it says about this one. */
-  private async reported(): Promise<{ recipient: string; bounce: MessageInput }[]> {
+  /**
+   * Whom the report names, each with a bounce of its own: the header of the report and what it says about
+   * this one. Anybody can send a report that names thousands, so they are taken one by one and share one
+   * header in memory, and none gets more of it on disk than real ones need.
+   */
+  private async reported(number: number): Promise<void> {
     const message = await readIncoming(this.host.stdin);
     try {
       const body = await firstBytes(message, REPORT_LIMIT);
-      const header = Buffer.concat([headerBytes(message.fields), Buffer.from("\n")]);
+      const header = Buffer.concat([shortHeader(message.fields), Buffer.from("\n")]);
       const failed = qsbmfRecipients(body) ?? failedRecipients(topType(message.fields), body);
-      return failed.map(({ recipient, text }) => ({
-        recipient,
-        bounce: bufferInput(Buffer.concat([header, Buffer.from(text)])),
-      }));
+      for (const { recipient, text } of failed) {
+        await this.lost(recipient, number, inTurn(header, text));
+      }
     } finally {
       await message.close();
     }
   }
+}
+
+/** The fields that fit, in their order. */
+function shortHeader(fields: readonly HeaderField[]): Buffer {
+  let room = REPORT_HEADER_LIMIT;
+  return headerBytes(
+    fields.filter(({ raw }) => {
+      if (raw.length >= room) return false;
+      room -= raw.length + 1;
+      return true;
+    }),
+  );
+}
+
+function inTurn(header: Buffer, text: string): MessageInput {
+  return {
+    async *chunks() {
+      yield header;
+      yield Buffer.from(text);
+    },
+  };
 }

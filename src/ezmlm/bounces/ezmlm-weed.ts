@@ -69,7 +69,8 @@ async function isWeed(message: IncomingMessage): Promise<boolean> {
 }
 
 function isQmailBounce(body: Buffer): boolean {
-  return (qsbmfRecipients(body) ?? []).length > 0;
+  const [first] = qsbmfRecipients(body) ?? [];
+  return first !== undefined;
 }
 
 const listFields = new Set(

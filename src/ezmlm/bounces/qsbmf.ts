@@ -10,15 +10,32 @@ export interface FailedRecipient {
   readonly text: string;
 }
 
-/** Who failed; undefined when `body` is not in this format. */
-export function qsbmfRecipients(body: Buffer): FailedRecipient[] | undefined {
+/** More than the failures of any post to a real list; each costs a look into the list's people. */
+const RECIPIENT_LIMIT = 100_000;
+
+/** Who failed, read as far as it is asked for; undefined when `body` is not in this format. */
+export function qsbmfRecipients(body: Buffer): Iterable<FailedRecipient> | undefined {
   const text = body.toString("utf8").replaceAll("\r\n", "\n").replace(/^\n+/, "");
-  if (!text.startsWith("Hi. This is the")) return undefined;
-  const found: FailedRecipient[] = [];
-  for (const paragraph of text.split(/\n{2,}/).slice(1)) {
-    if (paragraph.startsWith("-")) break;
+  return text.startsWith("Hi. This is the") ? recipientsIn(text) : undefined;
+}
+
+function* recipientsIn(text: string): Generator<FailedRecipient> {
+  let found = 0;
+  for (const paragraph of laterParagraphs(text)) {
+    if (paragraph.startsWith("-")) return;
     const recipient = /^<(.+)>:(?:\n|$)/.exec(paragraph)?.[1];
-    if (recipient !== undefined) found.push({ recipient, text: `${paragraph}\n` });
+    if (recipient === undefined) continue;
+    yield { recipient, text: `${paragraph}\n` };
+    if (++found === RECIPIENT_LIMIT) return;
   }
-  return found;
+}
+
+/** What empty lines part, without the first; whose bounce has millions of them gets no array of them. */
+function* laterParagraphs(text: string): Generator<string> {
+  for (let gap = text.indexOf("\n\n"); gap >= 0; ) {
+    let start = gap + 2;
+    while (text[start] === "\n") start++;
+    gap = text.indexOf("\n\n", start);
+    yield text.slice(start, gap < 0 ? undefined : gap);
+  }
 }

@@ -177,6 +177,29 @@ Action: failed
     expect(kept(list, "d")).toHaveLength(2);
   });
 
+  test("a huge header is not held once for each of the many a report names", async () => {
+    const list = await bareList();
+    const names = Array.from({ length: 1000 }, (_, n) => `<x${n}@example.com>:\nno\n\n`).join("");
+    const header = `Subject: x\nX-Long: ${"x".repeat(400_000)}\n`;
+    const before = process.memoryUsage().arrayBuffers;
+    let during = 0;
+    await comesBack(list, "3-", {
+      stdin: `${header}\nHi. This is the\n\n${names}<ann@example.net>:\nno\n\n--- x`,
+      host: {
+        // Asked when the only subscriber's bounce is kept.
+        now() {
+          during = process.memoryUsage().arrayBuffers;
+          return now;
+        },
+      },
+    });
+    expect(during).toBeGreaterThan(0);
+    expect(during - before).toBeLessThan(50_000_000);
+    const [ann] = kept(list, "d");
+    expect(ann?.address).toBe("ann@example.net");
+    expect(ann?.bounce).toBe("Return-Path: <>\nSubject: x\n\n<ann@example.net>:\nno\n");
+  });
+
   test("anything else names nobody", async () => {
     const list = await bareList();
     for (const stdin of ["", "Subject: x\n\n<ann@example.net>:\n", Buffer.from([0, 255, 10, 10])]) {
