@@ -3,12 +3,13 @@
  * is out, so everything stops. Any other process is started again, one second later, with the same
  * capability.
  */
-import { lchownSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { TemporaryError } from "../../lib/errors.ts";
+import type { Owner } from "../../lib/one-uid.ts";
 import type { ControlMessage } from "../channel/control-messages.ts";
 import { Child, type ChildContext, newCapability } from "./child.ts";
+import { Held } from "./held.ts";
 import type { Identities } from "./identity.ts";
 import { type Address, type Bound, withListeners } from "./listen.ts";
 import { type ProcessRow, partition, stopOrder } from "./partition.ts";
@@ -97,7 +98,7 @@ export class Supervisor {
     if (row.name !== "qmail-send") return;
     const { intake } = this.identities;
     // Mode 0660 lets the servers in by group; qmailq itself may not give a file to that group.
-    if (intake) lchownSync(join(this.context.home, "queue", "intake"), intake.uid, intake.gid);
+    if (intake) giveSocket(join(this.context.home, "queue"), "intake", intake);
     this.announce(child);
   }
 
@@ -172,4 +173,14 @@ export class Supervisor {
     for (const child of all) child.kill();
     await Promise.all(all.map((child) => child.exit));
   }
+}
+
+/** The directory is of a lesser uid, which could have put something else there. */
+function giveSocket(directory: string, name: string, owner: Owner): void {
+  Held.directory(directory).during((parent) =>
+    parent.hold(name).during((socket) => {
+      if (!socket.status.isSocket()) throw new TemporaryError(`${socket.path} must be a socket`);
+      socket.set({ owner });
+    }),
+  );
 }

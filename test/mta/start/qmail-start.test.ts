@@ -3,9 +3,14 @@ import {
   chmodSync,
   chownSync,
   existsSync,
+  lchownSync,
+  linkSync,
+  lstatSync,
   mkdirSync,
+  readdirSync,
   readFileSync,
   statSync,
+  symlinkSync,
   writeFileSync,
 } from "node:fs";
 import { connect, createServer } from "node:net";
@@ -196,7 +201,6 @@ describe("qmail-setup", () => {
       writeFileSync(join(list, "list.db"), "");
       const outside = join(site.root, "outside");
       writeFileSync(outside, "");
-      const { linkSync, symlinkSync } = await import("node:fs");
       linkSync(outside, join(list, "hard"));
       symlinkSync(outside, join(list, "soft"));
       expect(await site.setup()).toBe(0);
@@ -205,6 +209,64 @@ describe("qmail-setup", () => {
       expect(statSync(outside).uid).toBe(0);
     },
   );
+
+  describe.runIf(root)("as root, in directories of a lesser uid", () => {
+    /** A home where the uid of the queue was first at queue/. */
+    const homeWithQueue = (): string => {
+      const queue = join(site.home, "queue");
+      mkdirSync(queue, { recursive: true });
+      for (const path of [site.home, queue]) chownSync(path, uid, uid);
+      return queue;
+    };
+
+    test("writes no file through a link that waits under its name", async () => {
+      const lock = join(homeWithQueue(), "lock");
+      mkdirSync(lock);
+      chownSync(lock, uid, uid);
+      const secret = join(site.root, "secret");
+      writeFileSync(secret, "of root\n", { mode: 0o600 });
+      symlinkSync(secret, join(lock, "tcpto.new"));
+      expect(await site.setup()).toBe(0);
+      expect(readFileSync(secret, "utf8")).toBe("of root\n");
+      expect(statSync(secret)).toMatchObject({ uid: 0, mode: 0o100600 });
+      expect(lstatSync(join(lock, "tcpto"))).toMatchObject({ uid, mode: 0o100644 });
+    });
+
+    test("neither opens nor fills a directory of root's behind a link", async () => {
+      const target = join(site.root, "private");
+      mkdirSync(target, { mode: 0o700 });
+      const lock = join(homeWithQueue(), "lock");
+      symlinkSync(target, lock);
+      lchownSync(lock, uid, uid);
+      expect(await site.setup()).toBe(111);
+      expect(site.err).toContain(`${lock} is a link of uid ${uid} to what is not his; remove it`);
+      expect(statSync(target)).toMatchObject({ uid: 0, mode: 0o40700 });
+      expect(readdirSync(target)).toEqual([]);
+    });
+
+    test("gives away no file that has another name elsewhere", async () => {
+      const lock = join(homeWithQueue(), "lock");
+      mkdirSync(lock);
+      chownSync(lock, uid, uid);
+      const secret = join(site.root, "secret");
+      writeFileSync(secret, "of root\n", { mode: 0o600 });
+      linkSync(secret, join(lock, "sendmutex"));
+      expect(await site.setup()).toBe(111);
+      expect(site.err).toContain(`${lock}/sendmutex is a link; remove it`);
+      expect(statSync(secret).uid).toBe(0);
+    });
+
+    test("goes where root's own links and those within one uid lead", async () => {
+      const elsewhere = join(site.root, "disk");
+      mkdirSync(join(elsewhere, "locks"), { recursive: true });
+      mkdirSync(site.home);
+      symlinkSync(elsewhere, join(site.home, "queue"));
+      symlinkSync(join(elsewhere, "locks"), join(elsewhere, "lock"));
+      for (const path of [elsewhere, join(elsewhere, "locks")]) chownSync(path, uid, uid);
+      expect(await site.setup()).toBe(0);
+      expect(lstatSync(join(elsewhere, "locks", "trigger"))).toMatchObject({ uid });
+    });
+  });
 
   test("a home that cannot be made is one line and exit 111", async () => {
     writeFileSync(site.home, "a file in the way");

@@ -1,0 +1,125 @@
+/**
+ * A file or directory held by a descriptor. What root makes or changes in a directory of somebody else
+ * goes through one: whatever its owner puts in the place of a name afterwards, root works on what it
+ * looked at. A file is never reached through a link; for directories see `enter`.
+ */
+import {
+  chmodSync,
+  chownSync,
+  closeSync,
+  constants,
+  fchmodSync,
+  fchownSync,
+  fstatSync,
+  lstatSync,
+  mkdirSync,
+  openSync,
+  renameSync,
+  type Stats,
+  unlinkSync,
+  writeFileSync,
+} from "node:fs";
+import { join } from "node:path";
+import { TemporaryError } from "../../lib/errors.ts";
+import type { Owner } from "../../lib/one-uid.ts";
+
+/** Linux: a descriptor of what is there, socket or FIFO too, without opening it. Node has no name for it. */
+const O_PATH = 0o10000000;
+
+/** What to set; the rest stays. */
+export interface Rights {
+  readonly owner?: Owner | undefined;
+  readonly mode?: number | undefined;
+}
+
+export class Held {
+  /** For messages. */
+  readonly path: string;
+  readonly status: Stats;
+  private readonly fd: number;
+
+  private constructor(path: string, place: string, flags: number) {
+    this.path = path;
+    this.fd = openSync(place, O_PATH | flags);
+    this.status = fstatSync(this.fd);
+  }
+
+  /** A directory that whoever started us named: links on the way are his. */
+  static directory(path: string): Held {
+    return new Held(path, path, constants.O_DIRECTORY);
+  }
+
+  /** A name of what is held; good in this process and as the working directory of a child. */
+  get self(): string {
+    return `/proc/self/fd/${this.fd}`;
+  }
+
+  private below(name: string): string {
+    return `${this.self}/${name}`;
+  }
+
+  /** Does the work, then lets go. */
+  during<T>(work: (held: Held) => T): T {
+    try {
+      return work(this);
+    } finally {
+      closeSync(this.fd);
+    }
+  }
+
+  has(name: string): boolean {
+    return lstatSync(this.below(name), { throwIfNoEntry: false }) !== undefined;
+  }
+
+  /** What stands under a name; the link when it is one. */
+  hold(name: string): Held {
+    return new Held(join(this.path, name), this.below(name), constants.O_NOFOLLOW);
+  }
+
+  /**
+   * A directory below. Root follows a link that root made, and one that leads to what belongs to the
+   * owner of the directory it lies in; any other could send it anywhere.
+   */
+  enter(name: string, asRoot: boolean): Held {
+    const { uid } = this.status;
+    const isLink = this.hold(name).during(({ status }) => status.isSymbolicLink());
+    const follow = isLink ? 0 : constants.O_NOFOLLOW;
+    const found = new Held(join(this.path, name), this.below(name), constants.O_DIRECTORY | follow);
+    if (!isLink || !asRoot || uid === 0 || found.status.uid === uid) return found;
+    return found.during(({ path }) => {
+      throw new TemporaryError(`${path} is a link of uid ${uid} to what is not his; remove it`);
+    });
+  }
+
+  makeDirectory(name: string, rights: Rights): void {
+    mkdirSync(this.below(name), { mode: 0o700 });
+    this.hold(name).during((made) => made.set(rights));
+  }
+
+  /** Complete under its name or not there at all. */
+  makeFile(name: string, text: string, { owner, mode }: Rights): void {
+    const unfinished = this.below(`${name}.new`);
+    const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
+    // Left of a crash, or a trap.
+    if (this.has(`${name}.new`)) unlinkSync(unfinished);
+    const fd = openSync(unfinished, flags, 0o600);
+    try {
+      writeFileSync(fd, text);
+      if (owner) fchownSync(fd, owner.uid, owner.gid);
+      if (mode !== undefined) fchmodSync(fd, mode);
+    } finally {
+      closeSync(fd);
+    }
+    renameSync(unfinished, this.below(name));
+  }
+
+  /** Owner before mode: chown clears the setgid bit. What has a second name may be somebody else's. */
+  set({ owner, mode }: Rights): void {
+    const { status, path, self } = this;
+    if (status.isSymbolicLink() || (!status.isDirectory() && status.nlink !== 1)) {
+      throw new TemporaryError(`${path} is a link; remove it`);
+    }
+    if (owner) chownSync(self, owner.uid, owner.gid);
+    if (mode !== undefined) chmodSync(self, mode);
+  }
+}
