@@ -8,22 +8,23 @@ import { join } from "node:path";
 import { Worker } from "node:worker_threads";
 import { TemporaryError } from "../../lib/errors.ts";
 import { type PostedAnswers, packBatch, SPARE_BYTES, unpackAnswers } from "./batch.ts";
-import type {
-  Accepted,
-  CrashedJob,
-  Expansion,
-  FirstSlice,
-  LaneName,
-  Mark,
-  MessageEnd,
-  NewMessage,
-  ReadKind,
-  ReadRequest,
-  ReadResults,
-  WriteAnswer,
-  WriteKind,
-  WriteOperation,
-  WriteResults,
+import {
+  type Accepted,
+  type CrashedJob,
+  type Expansion,
+  type FirstSlice,
+  type LaneName,
+  type Mark,
+  type MessageEnd,
+  type NewMessage,
+  type ReadKind,
+  type ReadRequest,
+  type ReadResults,
+  UNKNOWN_ON_DISK,
+  type WriteAnswer,
+  type WriteKind,
+  type WriteOperation,
+  type WriteResults,
 } from "./work.ts";
 
 /** The store interface (design: coarse, asynchronous, no SQL). */
@@ -83,6 +84,8 @@ export class Queue implements QueueStore {
   >();
   private tickets = 0;
   private closing = false;
+  /** The database cannot be trusted any more. */
+  private broken = false;
 
   private constructor(writer: Worker, reader: Worker, fatal: (text: string) => void) {
     this.writer = writer;
@@ -189,18 +192,18 @@ export class Queue implements QueueStore {
   }
 
   private answered(answers: WriteAnswer[]): void {
+    for (const answer of answers) {
+      if (answer.ok || !UNKNOWN_ON_DISK.test(answer.code)) continue;
+      // Nobody is answered, and as this batch stays in flight nothing more is sent.
+      this.broken = true;
+      this.fatal(`queue database: ${answer.code}`);
+      return;
+    }
     const batch = this.inFlight ?? [];
     this.inFlight = undefined;
     // The next commit starts before anybody is answered.
     if (this.mayWait()) this.schedule();
     else this.send();
-    for (const answer of answers) {
-      // After a failed fsync nobody knows what is on disk; trying that commit again could lie.
-      if (!answer.ok && /^SQLITE_(IOERR|CORRUPT|NOTADB)/.test(answer.code)) {
-        this.fatal(`queue database: ${answer.code}`);
-        return;
-      }
-    }
     batch.forEach((waiting, at) => {
       const answer = answers[at];
       if (answer) waiting.done(answer);
@@ -269,7 +272,7 @@ export class Queue implements QueueStore {
 
   /** After the last answer; closes the database. */
   async close(): Promise<void> {
-    while (this.inFlight || this.waiting.length > 0) {
+    while (!this.broken && (this.inFlight || this.waiting.length > 0)) {
       await new Promise((resolve) => setTimeout(resolve, 5));
     }
     this.closing = true;

@@ -162,6 +162,9 @@ export type WriteAnswer =
   | { readonly ok: true; readonly value: WriteResults[WriteKind] }
   | { readonly ok: false; readonly code: string; readonly text: string };
 
+/** After an error with such a code, as a failed fsync, nobody knows what is on disk: nothing is tried again. */
+export const UNKNOWN_ON_DISK = /^SQLITE_(IOERR|CORRUPT|NOTADB)/;
+
 /** A job that was out at more than one crash. */
 export interface CrashedJob {
   readonly message: number;

@@ -1,7 +1,9 @@
 /**
  * What the writer thread does with a batch: all of it in one transaction, so one fsync answers
  * everybody who gathered while the last one was in flight. If an operation fails, the batch runs
- * again one by one, so that each failure meets only its own caller.
+ * again one by one, so that each failure meets only its own caller. After an I/O error (a failed
+ * fsync among them) nothing runs any more: the kernel may have thrown away what it could not write,
+ * and the same commit would then succeed without being on disk.
  */
 import { closeSync, openSync, readSync, rmSync } from "node:fs";
 import { join } from "node:path";
@@ -12,16 +14,27 @@ import { crashBackoff } from "../send/schedule.ts";
 import type { Failpoint, FailpointName } from "./failpoint.ts";
 import { accept, type ExpandContext, expand, finish, mark } from "./states.ts";
 import type { Store } from "./store.ts";
-import type { CrashedJob, WriteAnswer, WriteKind, WriteOperation, WriteResults } from "./work.ts";
+import {
+  type CrashedJob,
+  UNKNOWN_ON_DISK,
+  type WriteAnswer,
+  type WriteKind,
+  type WriteOperation,
+  type WriteResults,
+} from "./work.ts";
 
 /** Enough for a slice of ordinary addresses, and for one of the longest. */
 const ENVELOPE_READ = 65536;
+
+type Failure = WriteAnswer & { readonly ok: false };
 
 export class Writer {
   private readonly store: Store;
   private readonly mess: string;
   private readonly failpoint: Failpoint;
   private context: ExpandContext;
+  /** The error after which nothing runs any more. */
+  private broken: Failure | undefined;
 
   constructor(store: Store, mess: string, failpoint: Failpoint) {
     this.store = store;
@@ -54,18 +67,24 @@ export class Writer {
 
   /** Answers in the order of the operations; everything answered with ok is durable. */
   run(batch: readonly WriteOperation[]): WriteAnswer[] {
+    const answers = this.attempt(batch);
+    if (Array.isArray(answers)) return answers;
+    if (batch.length === 1 || this.broken) return batch.map(() => answers);
+    return batch.map((operation) => {
+      const alone = this.attempt([operation]);
+      return Array.isArray(alone) ? (alone[0] as WriteAnswer) : alone;
+    });
+  }
+
+  private attempt(batch: readonly WriteOperation[]): WriteAnswer[] | Failure {
+    if (this.broken) return this.broken;
     try {
       return this.transaction(batch);
     } catch (error) {
-      if (batch.length === 1) return [failure(error)];
+      const failure: Failure = { ok: false, code: sqliteCode(error), text: errorText(error) };
+      if (UNKNOWN_ON_DISK.test(failure.code)) this.broken = failure;
+      return failure;
     }
-    return batch.map((operation) => {
-      try {
-        return this.transaction([operation])[0] as WriteAnswer;
-      } catch (error) {
-        return failure(error);
-      }
-    });
   }
 
   private transaction(batch: readonly WriteOperation[]): WriteAnswer[] {
@@ -163,8 +182,4 @@ export class Writer {
     this.failpoint.hit("spill-before-unlink");
     rmSync(join(this.mess, name), { force: true });
   }
-}
-
-function failure(error: unknown): WriteAnswer {
-  return { ok: false, code: sqliteCode(error), text: errorText(error) };
 }
