@@ -180,6 +180,10 @@ export class Writer {
 
   private remove(name: string): void {
     this.failpoint.hit("spill-before-unlink");
-    rmSync(join(this.mess, name), { force: true });
+    try {
+      rmSync(join(this.mess, name), { force: true });
+    } catch {
+      // The commit stands, whatever becomes of the file: the sweep removes it, or says why it cannot.
+    }
   }
 }

@@ -95,6 +95,18 @@ test("run() lets a full disk meet only those whose commit does not fit", () => {
   expect(stored()).toEqual([2]);
 });
 
+test("run() stands by its commit when the file of a body cannot be removed", () => {
+  writer.run([{ kind: "accept", message: { ...mail(1), body: null }, slice: null }]);
+  writeFileSync(join(dir, "mess"), "not a directory");
+  const elsewhere = new Writer(store, join(dir, "mess"), new Failpoint(undefined, () => {}));
+  const finish: WriteOperation = { kind: "finish", message: 1, bounce: null };
+  expect(elsewhere.run([finish, ...accepts(2)])).toMatchObject([
+    { ok: true, value: { end: "gone", spilled: true } },
+    { ok: true, value: { id: 2 } },
+  ]);
+  expect(stored()).toEqual([2]);
+});
+
 const fakeWriter = `
 import { parentPort } from "node:worker_threads";
 parentPort.on("message", (batch) => {
