@@ -283,7 +283,7 @@ async function copyBody(
   trailer: DropTrailer,
   message: IncomingMessage,
 ): Promise<void> {
-  for (let at = 0; at < trailer.messageBytes; at += PIECE) {
+  for (let at = 0; at < trailer.messageBytes && !message.refusal; at += PIECE) {
     const bytes = await readExactly(file, at, Math.min(PIECE, trailer.messageBytes - at));
     await message.addBody(bytes);
   }
@@ -297,7 +297,7 @@ async function copyEnvelope(
 ): Promise<void> {
   let rest: Buffer = Buffer.alloc(0);
   let haveSender = false;
-  for (let at = 0; at < trailer.envelopeBytes; at += PIECE) {
+  for (let at = 0; at < trailer.envelopeBytes && !message.refusal; at += PIECE) {
     const size = Math.min(PIECE, trailer.envelopeBytes - at);
     let bytes = Buffer.concat([rest, await readExactly(file, trailer.messageBytes + at, size)]);
     if (!haveSender) {

@@ -29,7 +29,8 @@ export class IncomingMessage {
   /** The beginning of the envelope (its last address may be cut off), should the rest be spilled. */
   private firstRecipients: Buffer | undefined;
   private counted = 0;
-  private refusal: { verdict: Verdict; text: string } | undefined;
+  /** It will not be taken: what still comes of it is not kept. */
+  refusal: { readonly verdict: Verdict; readonly text: string } | undefined;
   private over = false;
 
   constructor(intake: Intake, id: number, origin: Origin) {
@@ -82,7 +83,10 @@ export class IncomingMessage {
     if (this.over || this.refusal) return undefined;
     const written = to.add(bytes, !this.intake.mayHold(bytes.length));
     this.count();
-    return written?.then(() => this.count());
+    return written?.then(() => {
+      if (to.broken) this.refuse("Z", WRITE_ERROR);
+      this.count();
+    });
   }
 
   private count(): void {

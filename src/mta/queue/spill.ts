@@ -1,7 +1,8 @@
 /**
  * Bytes of unknown length on their way into the queue: held in memory up to a limit, then written to
  * a file under queue/mess that no row names yet. `finish` has made file and directory durable when
- * it resolves, so a row may be committed. Writes are in order; one at a time.
+ * it resolves, so a row may be committed. Writes are in order; one at a time. After the first that
+ * fails nothing is held any more: what comes is counted and forgotten.
  */
 import { isAscii } from "node:buffer";
 import * as crypto from "node:crypto";
@@ -47,10 +48,19 @@ export class SpillBuffer {
     return this.heldBytes;
   }
 
-  /** Keeps `bytes` (the caller gives them away). Undefined when they are held, else when written. */
+  /** Whether something could not be written: `finish` will throw. */
+  get broken(): boolean {
+    return this.failed !== undefined;
+  }
+
+  /**
+   * Keeps `bytes` (the caller gives them away). Undefined when they are held, else when they are written
+   * or could not be.
+   */
   add(bytes: Buffer, spillNow = false): Promise<void> | undefined {
-    this.ascii &&= isAscii(bytes);
     this.sizeBytes += bytes.length;
+    if (this.failed) return undefined;
+    this.ascii &&= isAscii(bytes);
     this.held.push(bytes);
     this.heldBytes += bytes.length;
     if (!spillNow && !this.file && this.heldBytes <= this.options.limitBytes) return undefined;
@@ -72,6 +82,8 @@ export class SpillBuffer {
     });
     this.tail = next.catch((error: unknown) => {
       this.failed ??= error instanceof Error ? error : new Error(String(error));
+      this.held = [];
+      this.heldBytes = 0;
     });
     return this.tail;
   }

@@ -41,6 +41,8 @@ export interface SessionContext {
   lost(standing: Standing): void;
 }
 
+type Refusal = NonNullable<IncomingMessage["refusal"]>;
+
 interface Submission {
   readonly message: IncomingMessage;
   /** Bytes the client may send before it gets credit. */
@@ -231,8 +233,23 @@ export class Session {
       return;
     }
     const written = take(submission.message);
-    if (written) void written.then(() => this.credit(session, submission, bytes));
-    else this.credit(session, submission, bytes);
+    if (!written) {
+      this.credit(session, submission, bytes);
+      return;
+    }
+    void written.then(() => {
+      const { refusal } = submission.message;
+      if (refusal) this.refuse(session, submission, refusal);
+      else this.credit(session, submission, bytes);
+    });
+  }
+
+  /** Before its commit: the disk takes no more, so nobody needs to send the rest. */
+  private refuse(session: number, submission: Submission, refusal: Refusal): void {
+    if (submission.committing || this.submissions.get(session) !== submission) return;
+    this.submissions.delete(session);
+    void submission.message.abort();
+    this.answer(session, { accepted: false, ...refusal });
   }
 
   private credit(session: number, submission: Submission, bytes: number): void {
