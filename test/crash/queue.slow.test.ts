@@ -18,6 +18,7 @@ test("qmail-send killed at random loses nothing", async () => {
     );
     const name = failpoints[random(failpoints.length)] as string;
     if (random(3) > 0) {
+      // Not every point is reached so often; then it dies when the work is done.
       await crashAt(`${name}:${1 + random(12)}`, mails);
     } else {
       const most = random(6000);

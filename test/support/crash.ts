@@ -50,11 +50,15 @@ async function attach(send: QmailSendProcess, seen: Seen): Promise<Peer[]> {
 
 const nobody = (): Seen => ({ delivered: new Map(), bounces: [] });
 
+/**
+ * Whether the process died at the failpoint; false: the work was done (or `killAfter` said so) before the
+ * point was reached so often, and it was killed then.
+ */
 export async function crashAt(
   failpoint: string,
   mails: readonly Mail[],
   options: { killAfter?: (seen: Seen) => boolean } = {},
-): Promise<void> {
+): Promise<boolean> {
   const { home, remove } = makeHome({ virtualdomains: "virt.test:v" });
   // What a command dropped counts as accepted at once: it is on disk.
   const dropped = { from: "joe@local.test", to: ["dropped@far.test"], body: "\nx\n" };
@@ -65,6 +69,7 @@ export async function crashAt(
   writer.commit();
   const first = new QmailSendProcess(home, { EZQMAIL_FAILPOINT: failpoint });
   let second: QmailSendProcess | undefined;
+  let died = false;
   try {
     const accepted: Mail[] = [dropped];
     const before = nobody();
@@ -73,6 +78,7 @@ export async function crashAt(
       dead = true;
     });
     await first.started();
+    expect(first.failed, first.log).toBeUndefined();
     const work = (async () => {
       await attach(first, before);
       const smtpd = await first.peer("smtpd", 77, "intake");
@@ -92,6 +98,7 @@ export async function crashAt(
         first.log.split("\nend msg ").length > mails.length + 2,
       `${failpoint}: death or the end of the work`,
     );
+    died = dead && first.child.signalCode === "SIGKILL";
     await first.kill();
     await work;
 
@@ -123,6 +130,7 @@ export async function crashAt(
     remove();
   }
   expect(existsSync(home)).toBe(false);
+  return died;
 }
 
 /** Until nothing is left in queue and drop directory. */
