@@ -85,7 +85,7 @@ function serve(start: Extract<ControlMessage, { type: "start" }>): void {
     },
     announce: (uid) => spawner.announce(randomBytes(CAPABILITY_BYTES), uid),
     report: (report) => spawner.report(report),
-    now: Date.now,
+    now: () => performance.now(),
   });
   spawner.use(pool);
   setInterval(() => pool?.tick(), TICK_MS);
@@ -98,10 +98,10 @@ function serve(start: Extract<ControlMessage, { type: "start" }>): void {
 
 /** Finish what runs, for a while; qmail-send puts back what gets no report. */
 function stop(): void {
-  const deadline = Date.now() + STOP_MS;
+  const deadline = performance.now() + STOP_MS;
   pool?.stop();
   setInterval(() => {
-    if ((lspawn?.pending ?? 0) > 0 && Date.now() < deadline) return;
+    if ((lspawn?.pending ?? 0) > 0 && performance.now() < deadline) return;
     lspawn?.sendReports();
     queue?.flush();
     setTimeout(() => leave(0), 20);

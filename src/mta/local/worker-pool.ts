@@ -20,6 +20,7 @@ export interface PoolContext {
   /** Makes a capability and resolves when qmail-send knows it. */
   announce(uid: number): Promise<Buffer>;
   report(report: Report): void;
+  /** Milliseconds on a clock that never jumps: who sets the time must not end deliveries. */
   now(): number;
 }
 
@@ -69,7 +70,7 @@ export class WorkerPool {
     const { limits } = this.context;
     const now = this.context.now();
     for (const worker of [...this.live.keys()]) {
-      worker.check(now, limits);
+      worker.check(limits);
       const idle = worker.runs.size === 0 && now - worker.idleSince > limits.idleMs;
       if (idle && worker.ready && !worker.ending) worker.stop();
     }
@@ -133,7 +134,7 @@ export class WorkerPool {
     const asCommand = (kills ?? 0) >= this.context.limits.killsForgiven;
     const ready = asCommand ? { ...run, asCommand } : run;
     if (worker.occupant === run) worker.occupant = ready;
-    worker.run(ready, this.context.now());
+    worker.run(ready);
   }
 
   /** Put a group in the line where it belongs: a place it has there it keeps. */
@@ -218,8 +219,7 @@ export class WorkerPool {
   }
 
   private spawn(group: WorkerGroup, capability: Buffer): void {
-    const { start, limits } = this.context;
-    const now = this.context.now();
+    const { start, limits, now } = this.context;
     const worker = new WorkerProcess(start, group.identity, capability, limits, now, {
       ready: () => {
         this.place(group);

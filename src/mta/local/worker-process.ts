@@ -45,6 +45,7 @@ export class WorkerProcess {
   private readonly child: ChildProcess;
   private readonly channel: Channel<WorkerMessage, WorkerMessage>;
   private readonly events: WorkerEvents;
+  private readonly now: () => number;
   private heardAt: number;
   private exited = false;
   private over = false;
@@ -54,12 +55,13 @@ export class WorkerProcess {
     identity: { uid: number; gid: number },
     capability: Buffer,
     limits: WorkerLimits,
-    now: number,
+    now: () => number,
     events: WorkerEvents,
   ) {
     this.events = events;
-    this.idleSince = now;
-    this.heardAt = now;
+    this.now = now;
+    this.heardAt = now();
+    this.idleSince = this.heardAt;
     // setgroups(0), setgid, setuid: exactly one group remains.
     const ids = start.setsIds ? { uid: identity.uid, gid: identity.gid } : {};
     const flags = [...nodeFlags(limits), ...profileArguments(start.env)];
@@ -90,8 +92,8 @@ export class WorkerProcess {
     return this.child.pid;
   }
 
-  run(run: Run, now: number): void {
-    this.runs.set(run.delivery, { run, since: now });
+  run(run: Run): void {
+    this.runs.set(run.delivery, { run, since: this.now() });
     this.channel.send(run);
   }
 
@@ -110,14 +112,15 @@ export class WorkerProcess {
   }
 
   /** Kill it when it is silent or a delivery is over its time. */
-  check(now: number, limits: WorkerLimits): void {
+  check(limits: WorkerLimits): void {
+    const now = this.now();
     const silent = now - this.heardAt > (this.ready ? limits.silenceMs : limits.startMs);
     const late = [...this.runs.values()].some(({ since }) => now - since > limits.deadlineMs);
     if (silent || late) this.kill();
   }
 
   private receive(message: WorkerMessage): void {
-    this.heardAt = Date.now();
+    this.heardAt = this.now();
     switch (message.type) {
       case "ready":
         this.ready = true;
@@ -154,7 +157,7 @@ export class WorkerProcess {
     const run = this.runs.get(delivery)?.run;
     this.runs.delete(delivery);
     if (run && this.occupant === run) this.occupant = undefined;
-    if (this.runs.size === 0) this.idleSince = Date.now();
+    if (this.runs.size === 0) this.idleSince = this.now();
     return run;
   }
 

@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { build } from "esbuild";
-import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
+import { afterAll, afterEach, beforeAll, expect, test, vi } from "vitest";
 import type { Report } from "../../../src/mta/channel/protocol.ts";
 import { type WorkerLimits, workerLimits } from "../../../src/mta/local/limits.ts";
 import { DELIVERY_SECONDS } from "../../../src/mta/local/worker.ts";
@@ -50,7 +50,7 @@ async function until(condition: () => boolean, limitMs = 10_000): Promise<void> 
 }
 
 function makePool(limits: Partial<WorkerLimits> = {}, node = process.execPath): WorkerPool {
-  clock = Date.now();
+  clock = 1000;
   reports.clear();
   announced.length = 0;
   pool = new WorkerPool({
@@ -119,10 +119,25 @@ test("a silent worker is killed and its delivery answered Z", async () => {
   expect(reports.size).toBe(0);
   // The fake one sends no heartbeat.
   await until(() => {
-    clock = Date.now() + 61_000;
+    clock += 61_000;
     made.tick();
     return reports.has(delivery);
   });
+  expect(await outcome(delivery)).toBe(crashed);
+});
+
+test("who sets the time of day ends no delivery, and keeps none", async () => {
+  const made = makePool({ silenceMs: 60_000 });
+  const delivery = submit("hang");
+  // One more says that it was heard of.
+  expect(await outcome(submit("file"))).toMatch(/^Kby /);
+  const today = Date.now();
+  vi.spyOn(Date, "now").mockReturnValue(today + 180_000);
+  made.tick();
+  expect(reports.has(delivery)).toBe(false);
+  vi.mocked(Date.now).mockRestore();
+  clock += 61_000;
+  made.tick();
   expect(await outcome(delivery)).toBe(crashed);
 });
 
@@ -184,7 +199,7 @@ test("200 uids are served under a cap of 6 workers, whatever the first ones have
   const cold = Array.from({ length: 200 }, (_, n) => submit("a", 1000 + n));
   let most = 0;
   await until(() => {
-    clock = Date.now();
+    clock = performance.now();
     most = Math.max(most, made.workerPids.length);
     for (const [delivery, uid] of busy)
       if (reports.has(delivery) && busy.delete(delivery)) again(uid);
