@@ -20,6 +20,8 @@ export interface EngineSetting {
   limits?: Partial<EngineLimits>;
   controls?: Partial<RemoteControls>;
   resolver?: DnsResolver;
+  /** The time of day. */
+  now?: () => number;
 }
 
 export class EngineKit {
@@ -41,7 +43,7 @@ export class EngineKit {
   }
 
   /** Everything goes to `port` unless `routes` in the controls say otherwise. */
-  start(port: number, { limits, controls, resolver }: EngineSetting = {}): Engine {
+  start(port: number, { limits, controls, resolver, now }: EngineSetting = {}): Engine {
     const routes = new Map([["", `127.0.0.1:${port}`]]);
     this.controls = { ...this.controls, routes, ...controls };
     this.engine = new Engine({
@@ -50,7 +52,7 @@ export class EngineKit {
       isOwn: () => false,
       timeouts: this.timeouts,
       limits: { ...engineLimits, ...limits },
-      now: Date.now,
+      now: now ?? Date.now,
       random: Math.random,
     });
     return this.engine;

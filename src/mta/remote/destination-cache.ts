@@ -10,7 +10,7 @@ export interface Found {
   readonly answer: Promise<Destination | NoDestination>;
   /** Once it is known. */
   value: Destination | NoDestination | undefined;
-  /** Milliseconds since the epoch. */
+  /** As the clock of the cache. */
   until: number;
 }
 
@@ -25,6 +25,7 @@ export class DestinationCache {
   /** The same by host, so that the routes are not searched for every delivery. */
   private readonly hosts = new Map<string, Found>();
 
+  /** `now`: milliseconds on a clock that never jumps. */
   constructor(selection: Omit<HostSelection, "routes">, now: () => number) {
     this.selection = selection;
     this.now = now;

@@ -47,6 +47,7 @@ export interface EngineOptions {
   readonly isOwn: OwnAddressTest;
   readonly timeouts: TimeoutFile;
   readonly limits: EngineLimits;
+  /** Milliseconds since the epoch, for the table of timeouts. */
   readonly now: () => number;
   readonly random: () => number;
 }
@@ -86,7 +87,8 @@ export class Engine {
 
   constructor(options: EngineOptions) {
     this.options = options;
-    const { resolver, isOwn, now } = options;
+    const { resolver, isOwn } = options;
+    const now = (): number => this.resources.deadlines.now();
     this.destinations = new DestinationCache({ resolver, isOwn }, now);
   }
 

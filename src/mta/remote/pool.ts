@@ -38,7 +38,7 @@ export interface PoolOptions {
   readonly mostMessages: number;
   readonly resources: ConnectionResources;
   readonly timeouts: TimeoutFile;
-  /** Milliseconds since the epoch. */
+  /** Milliseconds since the epoch: only `timeouts`, which others read too, goes by the time of day. */
   readonly now: () => number;
   readonly random: () => number;
   /** Called when nothing is left: no job, no connection, no memory worth keeping. */
@@ -121,14 +121,15 @@ export class Pool implements ConnectionOwner, Timed {
 
   /** Whether it failed a moment ago; qmail-tcpok makes us forget that. */
   private isBad(): boolean {
-    if (!this.bad || this.options.now() >= this.bad.until) return false;
+    if (!this.bad || this.clock >= this.bad.until) return false;
     this.options.timeouts.refresh();
     return this.bad.resets === this.options.timeouts.resets;
   }
 
   private markBad(outcome: Outcome): void {
-    const { now, limits, timeouts } = this.options;
-    this.bad = { outcome, until: now() + limits.badSeconds * 1000, resets: timeouts.resets };
+    const { limits, timeouts } = this.options;
+    const until = this.clock + limits.badSeconds * 1000;
+    this.bad = { outcome, until, resets: timeouts.resets };
   }
 
   // ---- jobs and connections -----------------------------------------------------------------
@@ -144,7 +145,7 @@ export class Pool implements ConnectionOwner, Timed {
     const proven = this.provenUntil > 0 && (this.live.size > 0 || this.clock < this.provenUntil);
     const wanted = proven ? this.waiting.length : 1;
     const room = this.options.limits.mostConnections - this.live.size;
-    const crowded = this.live.size > 0 && this.options.now() < this.crowdedUntil;
+    const crowded = this.live.size > 0 && this.clock < this.crowdedUntil;
     while (
       this.waiting.length > 0 &&
       !crowded &&
@@ -177,19 +178,20 @@ export class Pool implements ConnectionOwner, Timed {
     for (const job of this.waiting.splice(1)) job.giveUp(noConnection);
   }
 
+  /** Milliseconds on a clock that never jumps. */
   private get clock(): number {
     return this.options.resources.deadlines.now();
   }
 
   private openOne(): boolean {
-    const now = this.options.now();
-    const all = targetsOf(this.destination, this.options.random);
-    const seconds = Math.floor(now / 1000);
-    const { timeouts } = this.options;
+    const { clock } = this;
+    const { timeouts, now, random } = this.options;
+    const all = targetsOf(this.destination, random);
+    const seconds = Math.floor(now() / 1000);
     if (!timeouts.table.isEmpty) timeouts.refresh();
     const usable = all.filter((t) => !timeouts.table.suppressed(t.address, seconds));
     const recent = (t: Target): number =>
-      now - (this.failed.get(t.address) ?? Number.NEGATIVE_INFINITY) < 60_000 ? 1 : 0;
+      clock - (this.failed.get(t.address) ?? Number.NEGATIVE_INFINITY) < 60_000 ? 1 : 0;
     const targets = usable.length > 1 ? usable.sort((a, b) => recent(a) - recent(b)) : usable;
     return this.tryNext({ targets, outcome: noConnection });
   }
@@ -209,9 +211,8 @@ export class Pool implements ConnectionOwner, Timed {
   }
 
   private attemptFailed(outcome: Outcome): void {
-    const { now, limits } = this.options;
     if (this.live.size > 0) {
-      this.crowdedUntil = now() + limits.badSeconds * 1000;
+      this.crowdedUntil = this.clock + this.options.limits.badSeconds * 1000;
       return;
     }
     if (this.opening.size > 0) return;
@@ -256,7 +257,7 @@ export class Pool implements ConnectionOwner, Timed {
       if (refusal.again === "clear") this.clearOnly.add(target.address);
       attempt.targets.unshift(target);
     } else {
-      this.failed.set(target.address, now());
+      this.failed.set(target.address, this.clock);
       if (refusal.outcome) attempt.outcome = refusal.outcome;
       if (!refusal.tryNext) attempt.targets.length = 0;
     }

@@ -18,6 +18,11 @@ const MOST = 10;
 /** Timeouts closer together than this are one. */
 const SAME_SECONDS = 120;
 
+/** The clock went back since: by how much it did an address would be skipped longer. */
+function isAhead(record: TimeoutRecord, now: number): boolean {
+  return record.at > now + SAME_SECONDS;
+}
+
 export class TimeoutTable {
   private readonly records = new Map<string, TimeoutRecord>();
   private readonly skipSeconds: number;
@@ -30,13 +35,14 @@ export class TimeoutTable {
   /** Whether not to try this address now. */
   suppressed(address: string, now: number): boolean {
     const record = this.records.get(address);
-    return record !== undefined && record.timeouts >= 2 && now - record.at < this.skipSeconds;
+    if (record === undefined || record.timeouts < 2) return false;
+    return now - record.at < this.skipSeconds && !isAhead(record, now);
   }
 
   /** A connect timed out. True when the table changed. */
   timedOut(address: string, now: number): boolean {
     const record = this.records.get(address);
-    if (record && record.at >= now - SAME_SECONDS) return false;
+    if (record && record.at >= now - SAME_SECONDS && !isAhead(record, now)) return false;
     if (!record && this.records.size >= SLOTS) this.evict();
     const timeouts = Math.min((record?.timeouts ?? 0) + 1, MOST);
     this.records.set(address, { address, timeouts, at: now });

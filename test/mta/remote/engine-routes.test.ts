@@ -1,9 +1,10 @@
 /** Which server is tried when, what a dead one costs, and that no site waits for another. */
 import { createServer, type Server } from "node:net";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import type { DnsResolver } from "../../../src/lib/dns.ts";
 import { MOST_RESTING } from "../../../src/mta/remote/connection-resources.ts";
 import { hostTexts } from "../../../src/mta/remote/mx.ts";
+import type { Outcome } from "../../../src/mta/remote/transaction.ts";
 import { deliver, EngineKit, letters, many } from "../../support/remote-engine.ts";
 import { SmtpSink } from "../../support/smtp-sink.ts";
 
@@ -16,6 +17,7 @@ beforeEach(() => {
 });
 
 afterEach(async () => {
+  vi.restoreAllMocks();
   for (const sink of extra) await sink.stop();
   await kit.stop();
 });
@@ -274,6 +276,40 @@ describe("Pool", () => {
 });
 
 describe("Engine", () => {
+  it("tries a failed site again in time, and asks DNS, after the clock was set back", async () => {
+    const sink = await kit.sink();
+    let asked = 0;
+    let day = Date.now();
+    const dead = `127.0.0.1:${await deadPort()}`;
+    const engine = kit.start(sink.port, {
+      controls: {
+        routes: new Map([
+          ["dead.test", dead],
+          ["unknown.test", "relay.test"],
+        ]),
+      },
+      resolver: {
+        mx: async () => ({ kind: "none" }),
+        addresses: async () => {
+          asked++;
+          return { kind: "soft" };
+        },
+      },
+      now: () => day,
+    });
+    const send = (host: string): Promise<Outcome[]> => deliver(engine, { host, to: ["a@h"] });
+    expect(letters([...(await send("dead.test")), ...(await send("unknown.test"))])).toBe("ZZ");
+    // The same site, up again, at the time it may be tried.
+    day -= 3_600_000;
+    const revived = await SmtpSink.start({ port: Number(dead.split(":")[1]) });
+    extra.push(revived);
+    const { now } = performance;
+    vi.spyOn(performance, "now").mockImplementation(() => now.call(performance) + 21_000);
+    expect(letters(await send("dead.test"))).toBe("K");
+    await send("unknown.test");
+    expect(asked).toBe(2);
+  });
+
   it("uses new controls for the next delivery", async () => {
     const [one, two] = [await kit.sink(), await kit.sink()];
     const engine = kit.start(one.port);

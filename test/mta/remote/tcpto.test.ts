@@ -20,6 +20,15 @@ it("TimeoutTable skips an address after two timeouts two minutes apart, for abou
   expect(table.suppressed("2001:db8::1", 1122)).toBe(false);
 });
 
+it("TimeoutTable skips nothing for what was noted while the clock was ahead", () => {
+  const table = new TimeoutTable(0);
+  for (const at of [9000, 9200]) table.timedOut("10.0.0.1", at);
+  expect(table.suppressed("10.0.0.1", 9195)).toBe(true);
+  expect(table.suppressed("10.0.0.1", 2000)).toBe(false);
+  expect(table.timedOut("10.0.0.1", 2000)).toBe(true);
+  expect(table.suppressed("10.0.0.1", 2001)).toBe(true);
+});
+
 it("TimeoutTable forgets an address that answered, and says whether it knew it", () => {
   const table = new TimeoutTable(0);
   table.timedOut("::1", 1000);
