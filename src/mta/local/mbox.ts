@@ -82,11 +82,18 @@ async function writeAll(file: FileHandle, bytes: Buffer): Promise<void> {
 
 const FROM = Buffer.from("From ");
 const QUOTE = Buffer.from(">");
+const QUOTE_BYTE = 0x3e;
 
-/** Quotes `>*From ` at the start of lines, whatever the chunk boundaries. */
+/**
+ * Quotes `>*From ` at the start of lines, whatever the chunk boundaries. The one more `>` goes behind
+ * those that are there, which is the same, so that however many come they are looked at once.
+ */
 export class FromQuoting {
+  /** The part of `From ` that a chunk ended in. */
   private pending = Buffer.alloc(0);
-  private lineStart = true;
+  private lineIsEmpty = true;
+  /** The line holds nothing but `>` so far. */
+  private atHead = true;
 
   /** What may be written already. */
   push(chunk: Buffer): Buffer {
@@ -96,21 +103,24 @@ export class FromQuoting {
     let done = 0;
     let at = 0;
     while (at < data.length) {
-      if (this.lineStart) {
-        const kind = this.classify(data, at);
-        if (kind === "unknown") {
-          // Too little of the line is here to tell; keep it for the next chunk.
-          out.push(data.subarray(done, at));
-          this.pending = Buffer.from(data.subarray(at));
+      if (this.atHead) {
+        const text = afterQuotes(data, at);
+        if (text > at) this.lineIsEmpty = false;
+        if (text === data.length) break;
+        const matched = matchFrom(data, text);
+        if (matched < FROM.length && text + matched === data.length) {
+          out.push(data.subarray(done, text));
+          this.pending = Buffer.from(data.subarray(text));
           return Buffer.concat(out);
         }
-        if (kind === "from") {
-          out.push(data.subarray(done, at), QUOTE);
-          done = at;
+        if (matched === FROM.length) {
+          out.push(data.subarray(done, text), QUOTE);
+          done = text;
         }
+        at = text;
       }
       const end = data.indexOf(10, at);
-      this.lineStart = end >= 0;
+      this.lineIsEmpty = this.atHead = end >= 0;
       at = end >= 0 ? end + 1 : data.length;
     }
     out.push(data.subarray(done));
@@ -119,17 +129,20 @@ export class FromQuoting {
 
   /** The rest, a line end if the last line has none, and the empty line. */
   end(): Buffer {
-    const rest = this.pending;
-    const open = rest.length > 0 || !this.lineStart;
-    return Buffer.concat([rest, Buffer.from(open ? "\n\n" : "\n")]);
+    const open = this.pending.length > 0 || !this.lineIsEmpty;
+    return Buffer.concat([this.pending, Buffer.from(open ? "\n\n" : "\n")]);
   }
+}
 
-  private classify(data: Buffer, from: number): "from" | "other" | "unknown" {
-    let at = from;
-    while (data[at] === QUOTE[0]) at++;
-    const head = data.subarray(at, at + FROM.length);
-    if (head.equals(FROM)) return "from";
-    const short = at + FROM.length > data.length;
-    return short && FROM.subarray(0, head.length).equals(head) ? "unknown" : "other";
-  }
+function afterQuotes(data: Buffer, from: number): number {
+  let at = from;
+  while (data[at] === QUOTE_BYTE) at++;
+  return at;
+}
+
+/** How many bytes of `From ` stand there. */
+function matchFrom(data: Buffer, from: number): number {
+  let count = 0;
+  while (count < FROM.length && data[from + count] === FROM[count]) count++;
+  return count;
 }
