@@ -3,17 +3,25 @@
  * them in this order, which is alphabetical.
  */
 
+import type { Control } from "../../lib/control.ts";
+
 export interface ControlRow {
   readonly name: string;
   /** A list has one sentence per line, a number and a line one in all; compiled ones are not text. */
   readonly kind: "line" | "number" | "list" | "compiled";
-  /** What counts when the file is missing: `me`, or a value; undefined = nothing. */
-  readonly fallback?: string | number;
+  /** What counts when the file is missing; undefined = nothing. */
+  readonly fallback?: string | number | ((control: Control) => string | number | undefined);
   /** With the value put in. */
   sentence(value: string): string;
   /** Said of a missing file that has no fallback. */
   readonly missing?: string;
+  /** Of a compiled file: what makes it of the file of its name without `.cdb`, and whether that one must stay. */
+  readonly compiler?: { readonly name: string; readonly needsSource: boolean };
 }
+
+const me = (control: Control): string | undefined => control.line("me");
+
+const INCOMING = 100;
 
 const seconds =
   (what: string) =>
@@ -36,14 +44,33 @@ export const controlTable: readonly ControlRow[] = [
   {
     name: "bouncehost",
     kind: "line",
-    fallback: "me",
+    fallback: me,
     sentence: (v) => `Bounce host name is ${v}.`,
+  },
+  {
+    name: "bouncemaxbytes",
+    kind: "number",
+    fallback: 0,
+    sentence: (v) =>
+      v === "0" ? "Bounces hold the whole message." : `Bounces hold ${v} bytes of the message.`,
+  },
+  {
+    name: "concurrencyincoming",
+    kind: "number",
+    fallback: INCOMING,
+    sentence: (v) => `SMTP server concurrency is ${v}.`,
   },
   {
     name: "concurrencylocal",
     kind: "number",
     fallback: 10,
     sentence: (v) => `Local concurrency is ${v}.`,
+  },
+  {
+    name: "concurrencyperip",
+    kind: "number",
+    fallback: (control) => Math.max(1, control.number("concurrencyincoming", INCOMING) >> 1),
+    sentence: (v) => `SMTP server concurrency is ${v} for one client address.`,
   },
   {
     name: "concurrencyremote",
@@ -60,19 +87,19 @@ export const controlTable: readonly ControlRow[] = [
   {
     name: "defaultdomain",
     kind: "line",
-    fallback: "me",
+    fallback: me,
     sentence: (v) => `Default domain name is ${v}.`,
   },
   {
     name: "defaulthost",
     kind: "line",
-    fallback: "me",
+    fallback: me,
     sentence: (v) => `Default host name is ${v}.`,
   },
   {
     name: "doublebouncehost",
     kind: "line",
-    fallback: "me",
+    fallback: me,
     sentence: (v) => `2B recipient host: ${v}.`,
   },
   {
@@ -84,31 +111,31 @@ export const controlTable: readonly ControlRow[] = [
   {
     name: "envnoathost",
     kind: "line",
-    fallback: "me",
+    fallback: me,
     sentence: (v) => `Presumed domain name is ${v}.`,
   },
   {
     name: "helohost",
     kind: "line",
-    fallback: "me",
+    fallback: me,
     sentence: (v) => `SMTP client HELO host name is ${v}.`,
   },
   {
     name: "idhost",
     kind: "line",
-    fallback: "me",
+    fallback: me,
     sentence: (v) => `Message-ID host name is ${v}.`,
   },
   {
     name: "localiphost",
     kind: "line",
-    fallback: "me",
+    fallback: me,
     sentence: (v) => `Local IP address becomes ${v}.`,
   },
   {
     name: "locals",
     kind: "list",
-    fallback: "me",
+    fallback: me,
     sentence: (v) => `Messages for ${v} are delivered locally.`,
   },
   { name: "me", kind: "line", sentence: (v) => `My name is ${v}.`, missing: "Undefined! Uh-oh" },
@@ -123,6 +150,7 @@ export const controlTable: readonly ControlRow[] = [
     kind: "compiled",
     sentence: () => "(compiled from morercpthosts)",
     missing: "No effect.",
+    compiler: { name: "qmail-newmrh", needsSource: true },
   },
   {
     name: "percenthack",
@@ -133,14 +161,8 @@ export const controlTable: readonly ControlRow[] = [
   {
     name: "plusdomain",
     kind: "line",
-    fallback: "me",
+    fallback: me,
     sentence: (v) => `Plus domain name is ${v}.`,
-  },
-  {
-    name: "qmqpservers",
-    kind: "list",
-    sentence: (v) => `QMQP server: ${v}.`,
-    missing: "No QMQP servers.",
   },
   {
     name: "queuelifetime",
@@ -152,7 +174,7 @@ export const controlTable: readonly ControlRow[] = [
     name: "rcpthosts",
     kind: "list",
     sentence: (v) => `SMTP clients may send messages to recipients at ${v}.`,
-    missing: "SMTP clients may send messages to any recipient.",
+    missing: "SMTP clients may send messages to no recipient, unless RELAYCLIENT is set.",
   },
   {
     name: "runas",
@@ -163,7 +185,7 @@ export const controlTable: readonly ControlRow[] = [
   {
     name: "smtpgreeting",
     kind: "line",
-    fallback: "me",
+    fallback: me,
     sentence: (v) => `SMTP greeting: 220 ${v}.`,
   },
   {
@@ -171,6 +193,13 @@ export const controlTable: readonly ControlRow[] = [
     kind: "list",
     sentence: (v) => `SMTP route: ${v}`,
     missing: "No artificial SMTP routes.",
+  },
+  {
+    name: "tcp.smtp.cdb",
+    kind: "compiled",
+    sentence: () => "Who may connect, and with what variables, is said by client address.",
+    missing: "No rules by client address.",
+    compiler: { name: "tcprules", needsSource: false },
   },
   {
     name: "timeoutconnect",

@@ -41,7 +41,7 @@ export const qmailShowctl: Program = {
         code = TEMPORARY;
       }
     }
-    const known = new Set(controlTable.map(({ name }) => name));
+    const known = new Set(controlTable.flatMap((row) => [row.name, sourceOf(row) ?? row.name]));
     for (const name of [...present].sort()) {
       if (!known.has(name)) {
         host.stdout.write(`\n${printable(name)}: I have no idea what this file does.\n`);
@@ -68,7 +68,8 @@ function paragraph(control: Control, row: ControlRow, exists: boolean, home: str
   const lead = `\n${row.name}: `;
   if (row.kind === "compiled") return `${lead}${compiledText(row, exists, home)}\n`;
   if (!exists) {
-    const value = row.fallback === "me" ? control.line("me") : row.fallback;
+    const { fallback } = row;
+    const value = typeof fallback === "function" ? fallback(control) : fallback;
     const text = value === undefined ? (row.missing ?? "Undefined.") : row.sentence(String(value));
     return `${lead}(Default.) ${printable(text)}\n`;
   }
@@ -83,18 +84,23 @@ function paragraph(control: Control, row: ControlRow, exists: boolean, home: str
   return `${lead}${printable(row.sentence(String(value ?? "")))}\n`;
 }
 
+function sourceOf({ name, compiler }: ControlRow): string | undefined {
+  return compiler && name.replace(/\.cdb$/, "");
+}
+
 /** A compiled file older than its source does not say what the source says. */
 function compiledText(row: ControlRow, exists: boolean, home: string): string {
-  const source = statSync(join(home, "control", row.name.replace(/\.cdb$/, "")), {
-    throwIfNoEntry: false,
-  });
+  const { name, compiler } = row;
+  const sourceName = sourceOf(row) ?? name;
+  const source = statSync(join(home, "control", sourceName), { throwIfNoEntry: false });
+  const remedy = `run ${compiler?.name}.`;
   if (!exists)
     return source
-      ? "Oops! morercpthosts exists but has not been compiled; run qmail-newmrh."
+      ? `Oops! ${sourceName} exists but has not been compiled; ${remedy}`
       : `(Default.) ${row.missing}`;
-  const compiled = statSync(join(home, "control", row.name));
-  if (!source) return "Oops! morercpthosts.cdb exists but morercpthosts does not.";
-  if (source.mtimeMs > compiled.mtimeMs)
-    return "Oops! morercpthosts.cdb is older than morercpthosts; run qmail-newmrh.";
+  const compiled = statSync(join(home, "control", name));
+  if (!source && compiler?.needsSource) return `Oops! ${name} exists but ${sourceName} does not.`;
+  if (source && source.mtimeMs > compiled.mtimeMs)
+    return `Oops! ${name} is older than ${sourceName}; ${remedy}`;
   return row.sentence("");
 }

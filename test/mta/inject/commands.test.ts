@@ -326,4 +326,21 @@ describe("qmail-showctl", () => {
     );
     expect(out).toContain("\nmystery: I have no idea what this file does.\n");
   });
+
+  test("says what is refused and how many may come, and that rules were not compiled", () => {
+    rmSync(join(home, "control", "rcpthosts"), { force: true });
+    writeFileSync(join(home, "control", "concurrencyincoming"), "30\n");
+    writeFileSync(join(home, "control", "tcp.smtp"), "127.:allow\n");
+    const { out } = run("qmail-showctl", [], "");
+    expect(out).toContain(
+      "\nrcpthosts: (Default.) SMTP clients may send messages to no recipient, unless RELAYCLIENT is set.\n",
+    );
+    expect(out).toContain(
+      "\nconcurrencyperip: (Default.) SMTP server concurrency is 15 for one client address.\n",
+    );
+    expect(out).toContain(
+      "\ntcp.smtp.cdb: Oops! tcp.smtp exists but has not been compiled; run tcprules.\n",
+    );
+    expect(out).not.toContain("\ntcp.smtp: ");
+  });
 });
