@@ -228,9 +228,9 @@ export class Queue implements QueueStore {
     return this.write({ kind: "finish", message, bounce }, 10);
   }
 
-  /** Make up to `limit` jobs of the lane due at `at`; how many were not yet. */
-  makeDue(lane: LaneName, at: number, limit: number): Promise<number> {
-    return this.write({ kind: "due", site: lane.site, class: lane.class, at, limit }, 200);
+  /** Make up to `limit` jobs of the lane that are later than `after` due at `at`; how many there were. */
+  makeDue(lane: LaneName, after: number, at: number, limit: number): Promise<number> {
+    return this.write({ kind: "due", site: lane.site, class: lane.class, after, at, limit }, 200);
   }
 
   /** Count a crash against jobs that were out; answers those it happened to before. */

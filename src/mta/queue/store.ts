@@ -193,8 +193,9 @@ export class Store {
     this.sql.later.run(nextAt, id);
   }
 
-  makeDue(site: string, cls: number, at: number, limit: number): number {
-    return this.sql.dueJobs.run(at, site, cls, at, limit).changes;
+  /** Of the jobs later than `after` up to `limit` become due at `at`. */
+  makeDue(site: string, cls: number, after: number, at: number, limit: number): number {
+    return this.sql.dueJobs.run(at, site, cls, after, limit).changes;
   }
 
   insertFailure(message: number, paragraph: string): void {

@@ -1,6 +1,14 @@
 /** All SQL that reads the queue, for the reader thread: pages, bodies, listings, checkpoints. */
 import type { Database } from "../../lib/sqlite.ts";
-import type { JobRow, LaneName, MessageRow, ReadKind, ReadRequest, ReadResults } from "./work.ts";
+import type {
+  JobRow,
+  LaneName,
+  LaneTimes,
+  MessageRow,
+  ReadKind,
+  ReadRequest,
+  ReadResults,
+} from "./work.ts";
 
 const JOB = `id, message, site, class, next_at AS nextAt, tries, crashes, count, settled, ordinals,
   packed`;
@@ -18,8 +26,9 @@ export class QueueView {
         ORDER BY next_at, id LIMIT ?`),
       after: p(`SELECT next_at FROM job WHERE site = ? AND class = ? AND (next_at, id) > (?, ?)
         ORDER BY next_at, id LIMIT 1`).pluck(),
-      nextLane: p(`SELECT site, class, next_at AS nextAt FROM job WHERE (site, class) > (?, ?)
-        ORDER BY site, class, next_at LIMIT 1`),
+      nextLane: p(`SELECT site, class, next_at AS nextAt, (SELECT max(next_at) FROM job AS other
+        WHERE other.site = job.site AND other.class = job.class) AS lastAt FROM job
+        WHERE (site, class) > (?, ?) ORDER BY site, class, next_at LIMIT 1`),
       state: p(
         "SELECT id FROM message WHERE state = ? AND state <> 2 AND id > ? ORDER BY id LIMIT ?",
       ).pluck(),
@@ -98,14 +107,12 @@ export class QueueView {
     return rows;
   }
 
-  /** One index probe per lane, however many jobs each has. */
+  /** Two index probes per lane, however many jobs each has. */
   private lanes(after: LaneName | null, limit: number): ReadResults["lanes"] {
-    const found: (LaneName & { nextAt: number })[] = [];
+    const found: LaneTimes[] = [];
     let at: { site: string; class: number } = after ?? { site: "", class: -1 };
     while (found.length < limit) {
-      const row = this.sql.nextLane.get(at.site, at.class) as
-        | (LaneName & { nextAt: number })
-        | undefined;
+      const row = this.sql.nextLane.get(at.site, at.class) as LaneTimes | undefined;
       if (!row) break;
       found.push(row);
       at = row;

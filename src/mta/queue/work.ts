@@ -124,11 +124,12 @@ export type WriteOperation =
   | { readonly kind: "expand"; readonly message: number }
   | { readonly kind: "mark"; readonly marks: readonly Mark[] }
   | { readonly kind: "finish"; readonly message: number; readonly bounce: NewMessage | null }
-  /** Make up to `limit` jobs of the lane due at `at`; the answer is how many there were. */
+  /** Make up to `limit` jobs of the lane that are later than `after` due at `at`; the answer is how many there were. */
   | {
       readonly kind: "due";
       readonly site: string;
       readonly class: number;
+      readonly after: number;
       readonly at: number;
       readonly limit: number;
     }
@@ -178,6 +179,12 @@ export interface LaneName {
   readonly class: MessageClass;
 }
 
+/** When its earliest and its latest job are due. */
+export interface LaneTimes extends LaneName {
+  readonly nextAt: number;
+  readonly lastAt: number;
+}
+
 export interface LanePage extends LaneName {
   readonly jobs: readonly JobRow[];
   /** When the earliest job not in this page is due; null none. */
@@ -191,7 +198,7 @@ export type ReadRequest =
       readonly now: number;
       readonly lanes: readonly (LaneName & { readonly limit: number })[];
     }
-  /** All lanes with their earliest time, a page after the given one. */
+  /** All lanes with their earliest and latest time, a page after the given one. */
   | { readonly kind: "lanes"; readonly after: LaneName | null; readonly limit: number }
   | {
       readonly kind: "state";
@@ -220,7 +227,7 @@ export type ReadRequest =
 
 export interface ReadResults {
   claim: { readonly pages: readonly LanePage[]; readonly messages: readonly MessageRow[] };
-  lanes: readonly (LaneName & { readonly nextAt: number })[];
+  lanes: readonly LaneTimes[];
   state: readonly number[];
   messages: readonly MessageRow[];
   body: Uint8Array | null;

@@ -114,7 +114,7 @@ export class Writer {
       case "finish":
         return finish(this.store, operation.message, operation.bounce);
       case "due":
-        return this.store.makeDue(operation.site, operation.class, operation.at, operation.limit);
+        return this.due(operation);
       case "crashed":
         return this.crashed(operation.jobs, operation.now);
       case "forgetKey":
@@ -131,6 +131,10 @@ export class Writer {
       default:
         return operation satisfies never;
     }
+  }
+
+  private due(o: WriteOperation & { kind: "due" }): number {
+    return this.store.makeDue(o.site, o.class, o.after, o.at, o.limit);
   }
 
   private crashed(jobs: readonly number[], now: number): CrashedJob[] {

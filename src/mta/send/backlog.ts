@@ -1,10 +1,11 @@
 /**
  * What waits in the database as a whole: at start every lane is told to the window with its earliest
- * time, ALRM makes all of it due, in slices the writer can take between other work.
+ * time, ALRM makes all of it due, in slices the writer can take between other work. What a clock that was
+ * wrong has put years away becomes due, too: at start, when the clock jumped, and now and then.
  */
 import { errorText } from "../../lib/errors.ts";
 import type { Queue } from "../queue/queue.ts";
-import type { LaneName } from "../queue/work.ts";
+import type { LaneName, LaneTimes } from "../queue/work.ts";
 import type { Events } from "./events.ts";
 import type { Window } from "./window.ts";
 
@@ -28,19 +29,32 @@ export class Backlog {
     this.o = options;
   }
 
-  /** What the last run left. Only a clock that was wrong puts a job later than `latest`, seconds. */
-  async load(latest: number): Promise<void> {
-    const { queue, window } = this.o;
+  /** What the last run left. */
+  async load(): Promise<void> {
+    await this.eachLane((lane) => this.o.window.addLane(lane, lane.nextAt));
+  }
+
+  /** What is to be tried later than `latest` (seconds) is due now: only a wrong clock has put it there. Never rejects. */
+  async mend(latest: number): Promise<void> {
+    const late: LaneName[] = [];
+    try {
+      await this.eachLane((lane) => {
+        if (lane.lastAt > latest) late.push(lane);
+      });
+    } catch (error) {
+      this.o.events.warning(`trouble looking for deliveries put off too long: ${errorText(error)}`);
+    }
+    for (const lane of late) await this.makeDue(lane, latest);
+  }
+
+  private async eachLane(take: (lane: LaneTimes) => void): Promise<void> {
     for (let after: LaneName | null = null; ; ) {
-      const page: readonly (LaneName & { nextAt: number })[] = await queue.read({
+      const page: readonly LaneTimes[] = await this.o.queue.read({
         kind: "lanes",
         after,
         limit: PAGE_LANES,
       });
-      for (const lane of page) {
-        if (lane.nextAt > latest) void this.makeDue(lane);
-        else window.addLane(lane, lane.nextAt);
-      }
+      for (const lane of page) take(lane);
       if (page.length < PAGE_LANES) return;
       after = page.at(-1) ?? null;
     }
@@ -49,16 +63,17 @@ export class Backlog {
   /** Everything that waits is due now. */
   async flush(): Promise<void> {
     this.o.window.unblock();
-    for (const lane of [...this.o.window.laneNames()]) await this.makeDue(lane);
+    for (const lane of [...this.o.window.laneNames()]) await this.makeDue(lane, this.o.now());
     this.o.wake();
   }
 
-  private async makeDue(lane: LaneName): Promise<void> {
+  /** Jobs of the lane later than `after`. */
+  private async makeDue(lane: LaneName, after: number): Promise<void> {
     const name = { site: lane.site, class: lane.class };
     const now = this.o.now();
     try {
       for (let changed = FLUSH_SLICE; changed === FLUSH_SLICE; ) {
-        changed = await this.o.queue.makeDue(name, now, FLUSH_SLICE);
+        changed = await this.o.queue.makeDue(name, after, now, FLUSH_SLICE);
         if (changed > 0) this.o.window.addLane(name, now);
         this.o.wake();
       }

@@ -340,6 +340,10 @@ export class Dispatch {
     this.following.tick();
   }
 
+  clockJumped(): void {
+    this.following.clockJumped();
+  }
+
   /** From a peer; a peer that is not (or no longer) attached is not believed. */
   reports(name: ChannelName, peer: Peer, reports: readonly Report[]): void {
     const channel = this.channels[name];

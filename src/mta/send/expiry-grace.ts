@@ -1,6 +1,6 @@
 /**
  * After a start, or when the clock jumped, no message is given up for a while: what looks too old may
- * have been tried only once, or the clock may be wrong.
+ * have been tried only once, or the clock may be wrong. A machine that slept is seen as a jump, too.
  */
 
 /** A difference between wall clock and steady clock that no tick explains. */
@@ -22,11 +22,13 @@ export class ExpiryGrace {
     this.notBefore = Math.floor(wall / 1000) + this.seconds;
   }
 
-  /** Every second or so: look at the clocks. */
-  tick(): void {
+  /** Every second or so: look at the clocks. Whether that of the wall jumped. */
+  tick(): boolean {
     const { wall, steady } = this.last;
     this.last = { wall: Date.now(), steady: performance.now() };
     const jump = this.last.wall - wall - (this.last.steady - steady);
-    if (Math.abs(jump) > JUMP_MS) this.begin();
+    if (Math.abs(jump) <= JUMP_MS) return false;
+    this.begin();
+    return true;
   }
 }

@@ -8,7 +8,15 @@ import type { Events } from "./events.ts";
 import type { Job } from "./job.ts";
 import type { Marks } from "./marks.ts";
 import type { OutRecord } from "./out-record.ts";
-import { type ChannelName, crashBackoff, SUSPECT, siteBlockSeconds } from "./schedule.ts";
+import {
+  type ChannelName,
+  crashBackoff,
+  type Lifetime,
+  latestTry,
+  nextTry,
+  SUSPECT,
+  siteBlockSeconds,
+} from "./schedule.ts";
 import type { Site } from "./site.ts";
 import { Slot, Slots } from "./slot.ts";
 import type { Window } from "./window.ts";
@@ -25,6 +33,7 @@ export interface FollowingOptions {
   readonly marks: Marks;
   readonly out: OutRecord;
   readonly concurrency: Readonly<Record<ChannelName, number>>;
+  readonly lifetime: () => Lifetime;
   /** Seconds. */
   now(): number;
   /** The address to show in a bounce, as its sender knew it. */
@@ -105,6 +114,14 @@ export class Following {
     }
   }
 
+  /** Silence is counted from now on. */
+  clockJumped(): void {
+    const now = this.o.now();
+    for (const slot of [...this.channels.local.slots, ...this.channels.remote.slots]) {
+      slot.heardAt = now;
+    }
+  }
+
   /** What an answer at all, and when it came, says about the site. */
   private heard(slot: Slot, { verdict, text }: Report, now: number): void {
     const answered = slot.channel === "local" || verdict !== "Z" || !/\(#4\.4\.\d/.test(text);
@@ -150,6 +167,11 @@ export class Following {
     }
     if (verdict === "Z") {
       events.deferral(report.delivery, text);
+      const now = this.o.now();
+      // The clock may have been put right since the pass began.
+      if (job.retryAt > latestTry(now, this.o.lifetime().queuelifetime)) {
+        job.retryAt = nextTry(job.message.born, now, name);
+      }
       return;
     }
     if (verdict === "K") {

@@ -130,7 +130,8 @@ export class QmailSend {
     await this.accuse();
     this.build(failpoint, lastMessage);
     await this.upkeep.begin();
-    await this.backlog.load(latestTry(this.seconds(), this.controls.queuelifetime));
+    await this.backlog.load();
+    void this.mend();
     this.grace.begin();
     await this.bouncer.load();
     await this.todo.load();
@@ -247,16 +248,29 @@ export class QmailSend {
     this.timers = [
       setInterval(() => this.tick(), TICK_MS),
       setInterval(() => void this.upkeep.sweep(), SWEEP_MS),
+      setInterval(() => void this.mend(), SWEEP_MS),
     ];
   }
 
   private tick(): void {
-    this.grace.tick();
+    if (this.grace.tick()) this.clockJumped();
     this.dispatch.tick();
     this.window.tick();
     this.resume();
     this.dropped.tick();
     void this.upkeep.checkpoint();
+  }
+
+  private mend(): Promise<void> {
+    return this.backlog.mend(latestTry(this.seconds(), this.controls.queuelifetime));
+  }
+
+  /** Whatever was to happen at a time of the other clock may be years away. */
+  private clockJumped(): void {
+    this.events.warning("the clock jumped; what was put off too long is due");
+    this.dispatch.clockJumped();
+    this.window.unblock();
+    void this.mend();
   }
 
   private resume(): void {

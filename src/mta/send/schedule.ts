@@ -8,11 +8,14 @@ export function channelOf(site: string): ChannelName {
   return site.startsWith("L") ? "local" : "remote";
 }
 
-/** Quadratic: `birth + (isqrt(now - birth) + skip)²`, computed when the pass starts. */
+/**
+ * Quadratic: `birth + (isqrt(now - birth) + skip)²`, computed when the pass starts. What a clock that was ahead
+ * says is not born yet is as if it were born now.
+ */
 export function nextTry(born: number, now: number, channel: ChannelName): number {
-  const root = Math.min(65535, Math.floor(Math.sqrt(Math.max(0, now - born))));
-  const step = root + SKIP[channel];
-  return born + step * step;
+  const age = Math.max(0, now - born);
+  const step = Math.min(65535, Math.floor(Math.sqrt(age))) + SKIP[channel];
+  return now - age + step * step;
 }
 
 export interface Lifetime {
@@ -31,17 +34,21 @@ export const SUSPECT = 2;
 /** From so many on it is not tried for ever: what is too old is given up without its last attempt. */
 export const CONVICTED = 3;
 
+const LONGEST_REST = 21_600;
+
 /** How long a job rests that was out at its `crashes`-th crash: the first may have been anybody's. */
 export function crashBackoff(crashes: number): number {
-  return crashes < 2 ? 0 : Math.min(21_600, 60 * 2 ** (crashes - 2));
+  return crashes < 2 ? 0 : Math.min(LONGEST_REST, 60 * 2 ** (crashes - 2));
 }
 
-/** No rest is longer, but of mail whose lifetime is. */
-const LONGEST_REST = 86_400;
-
-/** What is to be tried later than this was put there by a clock that was wrong. */
+/**
+ * The longest step of mail within its lifetime, and no rest is longer: what is to be tried later than this was put
+ * there by a clock that was wrong.
+ */
 export function latestTry(now: number, queuelifetime: number): number {
-  return now + Math.max(queuelifetime, LONGEST_REST);
+  const root = Math.floor(Math.sqrt(queuelifetime));
+  const step = (root + SKIP.remote) ** 2 - root ** 2;
+  return now + Math.max(step, LONGEST_REST);
 }
 
 /** How long nothing goes to a site whose connections failed `failures` times in a row. */

@@ -164,9 +164,9 @@ test("QueueView shows the due jobs of a lane and when the next one is", () => {
   const claimed = view.answer({ kind: "claim", now: 1500, lanes });
   expect(claimed).toMatchObject({ pages: [{ jobs: [{ message: 1 }], nextAt: 2000 }] });
   expect(view.answer({ kind: "lanes", after: null, limit: 9 })).toEqual([
-    { ...lane, nextAt: 1000 },
+    { ...lane, nextAt: 1000, lastAt: 2000 },
   ]);
-  expect(store.makeDue("Ra.test", 1, 1500, 10)).toBe(1);
+  expect(store.makeDue("Ra.test", 1, 1999, 1500, 10)).toBe(1);
   expect(view.answer({ kind: "claim", now: 1500, lanes })).toMatchObject({
     pages: [{ nextAt: null }],
   });

@@ -23,7 +23,11 @@ test("nextTry() on schedule is 400·n² remote and 100·n² local after birth", 
 test("nextTry() uses the integer root of the age", () => {
   expect(nextTry(1000, 1004, "local")).toBe(1144);
   expect(nextTry(1000, 1004, "remote")).toBe(1484);
-  expect(nextTry(1000, 900, "remote")).toBe(1400);
+});
+
+test("nextTry() of mail from a clock that was ahead is a first step from now", () => {
+  expect(nextTry(1000 + 31_536_000, 1000, "remote")).toBe(1400);
+  expect(nextTry(1000 + 31_536_000, 1000, "local")).toBe(1100);
 });
 
 test("isDying() only past the lifetime and outside the grace after a start", () => {
@@ -34,10 +38,12 @@ test("isDying() only past the lifetime and outside the grace after a start", () 
 });
 
 test("no next try and no rest is later than latestTry(), however short the lifetime", () => {
-  for (const lifetime of [0, 60, 3600, 86_400, 604_800, 2_000_000]) {
+  for (const lifetime of [0, 60, 3600, 86_400, 604_800, 606_840, 2_000_000]) {
     const now = 1000 + lifetime;
     const latest = latestTry(now, lifetime);
-    expect(nextTry(1000, now, "remote")).toBeLessThanOrEqual(latest);
+    for (let age = Math.max(0, lifetime - 3000); age <= lifetime; age++) {
+      expect(nextTry(now - age, now, "remote")).toBeLessThanOrEqual(latest);
+    }
     expect(now + crashBackoff(1000)).toBeLessThanOrEqual(latest);
   }
 });
