@@ -62,6 +62,21 @@ export function errorText(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
 
+/** Causes further down than this say nothing new. */
+const CAUSES = 5;
+
+/** `errorText` of an error and of what caused it, as `unable to open mutex: access denied`: for a log line. */
+export function causeText(error: unknown): string {
+  let text = errorText(error);
+  let one = error;
+  for (let depth = 0; depth < CAUSES && one instanceof Error && one.cause; depth++) {
+    one = one.cause;
+    const why = errorText(one);
+    if (!text.includes(why)) text += `: ${why}`;
+  }
+  return text;
+}
+
 /** System errors after which an open or exec may work later. qmail reference 8.8. */
 const temporaryErrnos = new Set(
   (

@@ -35,6 +35,8 @@ export interface DropOptions {
   phrase(uid: number): string;
   forgetKey(key: string, uid: number): Promise<unknown>;
   removed(name: string, uid: number, why: string): void;
+  /** Why something stays there: `kind` and a name. */
+  trouble(kind: string, name: string, error: unknown): void;
 }
 
 interface Candidate {
@@ -153,8 +155,12 @@ export class DropReader {
   private async owner(name: string): Promise<number | undefined> {
     try {
       return (await lstat(join(this.dir, name))).uid;
-    } catch {
-      return undefined; // gone already
+    } catch (error) {
+      if (!isErrno(error, "ENOENT")) {
+        this.left++;
+        this.o.trouble("unable to look at drop file", name, error);
+      }
+      return undefined;
     }
   }
 
@@ -174,8 +180,9 @@ export class DropReader {
   private async takeSafely(name: string): Promise<Taken | undefined> {
     try {
       return await this.take(name);
-    } catch {
+    } catch (error) {
       this.left++; // the next scan tries again
+      this.o.trouble("unable to take drop file", name, error);
       return undefined;
     }
   }
@@ -258,12 +265,13 @@ export class DropReader {
     try {
       await rm(path, { force: true });
       this.o.removed(name, uid, why);
-    } catch {
+    } catch (error) {
       // A directory: only an empty one goes; a full one is for the administrator.
-      await rmdir(path).then(
-        () => this.o.removed(name, uid, why),
-        () => {},
-      );
+      const stays = (also: unknown): void => {
+        const reason = isErrno(also, "ENOTDIR") ? error : also;
+        this.o.trouble("unable to remove drop file", name, reason);
+      };
+      await rmdir(path).then(() => this.o.removed(name, uid, why), stays);
     }
   }
 }

@@ -75,6 +75,11 @@ export class IncomingMessage {
     return this.add(this.envelope, packed);
   }
 
+  private fail(error: unknown): void {
+    this.intake.options.trouble("unable to accept mail", error);
+    this.refuse("Z", WRITE_ERROR);
+  }
+
   private refuse(verdict: Verdict, text: string): void {
     this.refusal ??= { verdict, text };
   }
@@ -84,7 +89,7 @@ export class IncomingMessage {
     const written = to.add(bytes, !this.intake.mayHold(bytes.length));
     this.count();
     return written?.then(() => {
-      if (to.broken) this.refuse("Z", WRITE_ERROR);
+      if (to.failure && !this.refusal) this.fail(to.failure);
       this.count();
     });
   }
@@ -101,8 +106,9 @@ export class IncomingMessage {
       const answer = await this.tryCommit();
       if (!answer.accepted || answer.repeat) await this.discard();
       return answer;
-    } catch {
-      await this.discard().catch(() => {}); // the sweep removes what is left
+    } catch (error) {
+      this.fail(error);
+      await this.abort();
       return { accepted: false, verdict: "Z", text: WRITE_ERROR };
     } finally {
       this.end();
@@ -133,8 +139,8 @@ export class IncomingMessage {
     if (this.over) return;
     try {
       await this.discard();
-    } catch {
-      // The sweep removes what is left.
+    } catch (error) {
+      this.intake.options.trouble("unable to remove what was not accepted", error);
     }
     this.end();
   }

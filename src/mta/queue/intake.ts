@@ -47,6 +47,8 @@ export interface IntakeOptions {
   accepted(message: NewMessage, expansion: Expansion | undefined): void;
   /** To make jobs of the first recipients at once; undefined: not now. */
   router(): Router | undefined;
+  /** Why something was refused that its sender may send again. */
+  trouble(what: string, error: unknown): void;
   /** Why nothing can be taken now, as a verdict text; undefined: go on. */
   refusing(): string | undefined;
 }
@@ -98,7 +100,7 @@ export class Intake {
     const carried = (bytes?.length ?? 0) + packed.length;
     if (!bytes || packed.length === 0 || !this.mayHold(carried)) return undefined;
     if (!this.isSpaceKnown()) return undefined;
-    const trouble = this.options.refusing() ?? (this.isFull ? WRITE_ERROR : undefined);
+    const trouble = this.options.refusing() ?? (this.isFull() ? WRITE_ERROR : undefined);
     if (trouble !== undefined) return refused("Z", trouble);
     const unfit = senderTrouble(mail.sender) ?? recipientsTrouble(packed) ?? originTrouble(origin);
     if (unfit !== undefined) return refused("D", unfit);
@@ -115,9 +117,10 @@ export class Intake {
       { bytes: packed, sizeBytes: packed.length },
     );
     this.holds(carried);
-    const answer = this.accept(message, packed).catch(
-      (): IntakeAnswer => ({ accepted: false, verdict: "Z", text: WRITE_ERROR }),
-    );
+    const answer = this.accept(message, packed).catch((error: unknown): IntakeAnswer => {
+      this.options.trouble("unable to accept mail", error);
+      return { accepted: false, verdict: "Z", text: WRITE_ERROR };
+    });
     void answer.then(() => this.holds(-carried));
     return answer;
   }
@@ -191,8 +194,10 @@ export class Intake {
     return Math.abs(this.options.now().getTime() - this.spaceCheckedAt) < SPACE_CHECK_MS;
   }
 
-  private get isFull(): boolean {
-    return this.freeBytes < FREE_SPACE_FLOOR;
+  private isFull(): boolean {
+    if (this.freeBytes >= FREE_SPACE_FLOOR) return false;
+    this.options.trouble("unable to accept mail", "less than 32 MiB of disk are free");
+    return true;
   }
 
   async hasSpace(): Promise<boolean> {
@@ -201,7 +206,7 @@ export class Intake {
       const fs = await statfs(this.mess);
       this.freeBytes = fs.bavail * fs.bsize;
     }
-    return !this.isFull;
+    return !this.isFull();
   }
 }
 

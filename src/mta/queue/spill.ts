@@ -8,6 +8,7 @@ import { isAscii } from "node:buffer";
 import * as crypto from "node:crypto";
 import { type FileHandle, open, rm } from "node:fs/promises";
 import { join } from "node:path";
+import { TemporaryError } from "../../lib/errors.ts";
 
 export interface Collected {
   /** null: in the file. */
@@ -48,9 +49,9 @@ export class SpillBuffer {
     return this.heldBytes;
   }
 
-  /** Whether something could not be written: `finish` will throw. */
-  get broken(): boolean {
-    return this.failed !== undefined;
+  /** Why something could not be written; `finish` throws it. */
+  get failure(): Error | undefined {
+    return this.failed;
   }
 
   /**
@@ -81,7 +82,7 @@ export class SpillBuffer {
       await this.file.writeFile(bytes);
     });
     this.tail = next.catch((error: unknown) => {
-      this.failed ??= error instanceof Error ? error : new Error(String(error));
+      this.failed ??= new TemporaryError("unable to write to queue/mess", { cause: error });
       this.held = [];
       this.heldBytes = 0;
     });

@@ -3,6 +3,7 @@
  * the pace of the reader, so that listing a long queue costs no memory. qmail reference 7.8.
  */
 import type { Socket } from "node:net";
+import { causeText } from "../../lib/errors.ts";
 import { type AdminMessage, readAdmin, writeAdmin } from "../channel/admin-messages.ts";
 import { Channel } from "../channel/channel.ts";
 import { PROTOCOL_VERSION } from "../channel/protocol.ts";
@@ -40,8 +41,8 @@ async function answer(verb: string, actions: AdminActions, channel: AdminChannel
     else if (verb === "flush") await actions.flush();
     else if (verb === "reread") await actions.reread();
     else code = 100;
-  } catch {
-    channel.send({ type: "text", text: "fatal: unable to read queue\n" });
+  } catch (error) {
+    channel.send({ type: "text", text: `fatal: unable to read queue: ${causeText(error)}\n` });
     code = 111;
   }
   channel.send({ type: "end", code });

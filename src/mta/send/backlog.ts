@@ -3,7 +3,6 @@
  * time, ALRM makes all of it due, in slices the writer can take between other work. What a clock that was
  * wrong has put years away becomes due, too: at start, when the clock jumped, and now and then.
  */
-import { errorText } from "../../lib/errors.ts";
 import type { Queue } from "../queue/queue.ts";
 import type { LaneName, LaneTimes } from "../queue/work.ts";
 import type { Events } from "./events.ts";
@@ -42,7 +41,7 @@ export class Backlog {
         if (lane.lastAt > latest) late.push(lane);
       });
     } catch (error) {
-      this.o.events.warning(`trouble looking for deliveries put off too long: ${errorText(error)}`);
+      this.o.events.trouble("trouble looking for deliveries put off too long", error);
     }
     for (const lane of late) await this.makeDue(lane, latest);
   }
@@ -78,7 +77,7 @@ export class Backlog {
         this.o.wake();
       }
     } catch (error) {
-      this.o.events.warning(`trouble making deliveries due: ${errorText(error)}`);
+      this.o.events.trouble("trouble making deliveries due", error);
     }
   }
 }

@@ -69,8 +69,8 @@ export class Bouncer {
       if (this.stopped) break;
       try {
         await this.bounce(id);
-      } catch {
-        this.o.events.warning("trouble injecting bounce message, will try later");
+      } catch (error) {
+        this.o.events.trouble("trouble injecting bounce message, will try later", error);
         const again = id;
         setTimeout(() => this.add(again), RETRY_MS).unref();
       }

@@ -56,6 +56,8 @@ export class Clients {
       ...work,
       capabilities: this.capabilities,
       phrase: ({ role, uid }) => (role === "smtpd" ? "from network" : this.phrase(uid)),
+      unreadable: (id, error) =>
+        this.events.trouble(`unable to read msg ${id}`, error, "unable to read"),
       lost: (standing) => this.lost(standing),
     };
     const serve = (socket: Socket): void => {

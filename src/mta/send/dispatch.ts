@@ -83,8 +83,9 @@ export class Dispatch {
       released: (job, retryAt) => options.window.release(job, retryAt),
       ended: (end) => options.ended(end),
       settled: (keys) => options.settled(keys),
-      trouble: () => {
-        options.events.alert("unable to mark deliveries; will try again, deliveries pause");
+      trouble: (error) => {
+        const what = "unable to mark deliveries; will try again, deliveries pause";
+        options.events.alarm(what, error);
         options.markTrouble();
       },
       wake: () => this.wake(),
@@ -327,12 +328,15 @@ export class Dispatch {
       push(cached);
       return;
     }
-    const failed = (): void => {
+    const failed = (error: unknown): void => {
+      this.o.events.trouble(`unable to read msg ${message.id}`, error, "unable to read");
       if (channel.peer !== peer) return;
       this.following.putBackSlot(channel, slot, "Unable to read message. (#4.3.0)\n");
       this.wake();
     };
-    this.o.bodies.whole(message.id).then((bytes) => (bytes ? push(bytes) : failed()), failed);
+    this.o.bodies
+      .whole(message.id)
+      .then((bytes) => (bytes ? push(bytes) : failed("its body is missing")), failed);
   }
 
   /** Once a second or so. */

@@ -4,7 +4,7 @@
  */
 import type { Socket } from "node:net";
 import { join } from "node:path";
-import { errorText } from "../../lib/errors.ts";
+import { logSafe } from "../../lib/log.ts";
 import { DropReader } from "../queue/drop-reader.ts";
 import type { Failpoint } from "../queue/failpoint.ts";
 import type { Intake } from "../queue/intake.ts";
@@ -47,6 +47,7 @@ export class Dropped {
       phrase,
       forgetKey: (key, uid) => queue.forgetKey(key, uid),
       removed: (name, uid, why) => events.badDrop(name, uid, why),
+      trouble: (kind, name, error) => events.trouble(`${kind} ${logSafe(name)}`, error, kind),
     });
     this.keys = new SettledKeys({
       takeDropped: () => this.scan(),
@@ -86,7 +87,7 @@ export class Dropped {
     try {
       return await this.reader.scan();
     } catch (error) {
-      this.o.events.warning(`unable to opendir drop: ${errorText(error)}`);
+      this.o.events.trouble("unable to opendir drop", error);
       return false;
     }
   }

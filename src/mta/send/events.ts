@@ -1,5 +1,7 @@
 /** Every log line of qmail-send, one function each. qmail reference 7.6. */
+import { causeText } from "../../lib/errors.ts";
 import { logSafe } from "../../lib/log.ts";
+import { Telltale } from "../../lib/telltale.ts";
 import type { MessageRow } from "../queue/work.ts";
 
 export interface LogSink {
@@ -11,6 +13,7 @@ export class Events {
   /** A peer says the same to everybody: its text is made safe once. */
   private said = "";
   private safe = "";
+  private readonly telltale = new Telltale();
 
   constructor(log: LogSink) {
     this.log = log;
@@ -86,6 +89,24 @@ export class Events {
 
   warning(text: string): void {
     this.log.line(`warning: ${text}`);
+  }
+
+  /**
+   * `warning: WHAT: WHY`, with the causes of `error`. The same trouble is told once a minute; `kind` is what makes it
+   * the same where `what` names one message of many.
+   */
+  trouble(what: string, error: unknown, kind = what): void {
+    this.tell("warning", what, error, kind);
+  }
+
+  /** The same, where mail stands still until somebody helps. */
+  alarm(what: string, error: unknown): void {
+    this.tell("alert", what, error, what);
+  }
+
+  private tell(level: string, what: string, error: unknown, kind: string): void {
+    const why = causeText(error).replace(/[^\x20-\x7e]/g, "_");
+    if (this.telltale.isNew(`${kind}: ${why}`)) this.log.line(`${level}: ${what}: ${why}`);
   }
 
   /** A file in the drop directory that is not one of ours. */

@@ -26,7 +26,8 @@ export interface MarksOptions {
   ended(end: MessageEnd): void;
   /** These deliveries will not come again. */
   settled(keys: readonly string[]): void;
-  trouble(): void;
+  /** A mark cannot be committed; called at each try. */
+  trouble(error: unknown): void;
   /** A commit is done. */
   wake(): void;
 }
@@ -86,9 +87,9 @@ export class Marks {
       try {
         ends = await this.o.queue.report(marks);
         this.troubled = false;
-      } catch {
-        if (!this.troubled) this.o.trouble();
+      } catch (error) {
         this.troubled = true;
+        this.o.trouble(error);
         await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
       }
     }

@@ -1,7 +1,7 @@
 /** The process qmail-send: descriptor 3 is the control channel from qmail-start. See qmail-send.ts. */
 import { Socket } from "node:net";
 import { setFlagsFromString } from "node:v8";
-import { errorText } from "../../lib/errors.ts";
+import { causeText } from "../../lib/errors.ts";
 import { Channel } from "../channel/channel.ts";
 import { type ControlMessage, readControl, writeControl } from "../channel/control-messages.ts";
 import { PROTOCOL_VERSION } from "../channel/protocol.ts";
@@ -46,7 +46,7 @@ async function start(message: ControlMessage & { type: "start" }): Promise<void>
     await here.start();
     control.send({ type: "ready" });
   } catch (error) {
-    const text = errorText(error);
+    const text = causeText(error);
     control.send({ type: "failed", text });
     control.flush();
     await here.refuse(text);

@@ -168,6 +168,7 @@ export class QmailSend {
       now: this.now,
       accepted: (message, expansion) => this.accepted(message, expansion),
       router: () => (this.stopping || this.log.full ? undefined : this.router),
+      trouble: (what, error) => events.trouble(what, error),
       refusing: () => (this.log.full || this.stopping ? LOG_STALLED : undefined),
     });
     this.upkeep = new Upkeep({
@@ -183,6 +184,7 @@ export class QmailSend {
       now: this.seconds,
       lifetime: this.lifetime,
       limits: this.controls.concurrency,
+      trouble: (error) => events.trouble("trouble reading deliveries that are due", error),
       wake: () => this.dispatch.wake(),
     });
     this.backlog = new Backlog({
@@ -211,7 +213,7 @@ export class QmailSend {
     this.todo = new Todo({
       queue,
       expanded: (expansion) => this.expanded(expansion),
-      trouble: (id) => events.warning(`trouble preprocessing msg ${id}; will try again later`),
+      trouble: (id, error) => this.todoTrouble(id, error),
       paused: () => this.log.full,
     });
     this.bouncer = new Bouncer({
@@ -296,6 +298,12 @@ export class QmailSend {
     this.dispatch.wake();
   }
 
+  private todoTrouble(id: number | undefined, error: unknown): void {
+    const which = id === undefined ? "messages" : `msg ${id}`;
+    const what = `trouble preprocessing ${which}; will try again later`;
+    this.events.trouble(what, error, "trouble preprocessing");
+  }
+
   private ended(end: MessageEnd): void {
     if (end.end === "bounce") {
       this.bouncer.add(end.message);
@@ -316,16 +324,16 @@ export class QmailSend {
     let tables: SendControls["tables"];
     try {
       tables = rereadTables(this.o.home, this.controls.tables);
-    } catch {
-      this.events.alert("unable to reread controls");
+    } catch (error) {
+      this.events.alarm("unable to reread controls", error);
       return;
     }
     this.controls = { ...this.controls, tables };
     this.router = new Router(tables);
     try {
       await this.queue.route(tables);
-    } catch {
-      this.events.alert("unable to reread controls");
+    } catch (error) {
+      this.events.alarm("unable to reread controls", error);
     }
   }
 

@@ -37,6 +37,8 @@ export interface SessionContext {
   phrase(standing: Standing): string;
   /** Intake is behind: credit waits until it has caught up. */
   slow(): Promise<void> | undefined;
+  /** The body of a message cannot be read. */
+  unreadable(message: number, error: unknown): void;
   /** A peer that had work is gone. */
   lost(standing: Standing): void;
 }
@@ -304,7 +306,8 @@ export class Session {
     this.fetching = this.fetching.then(async () => {
       try {
         await bodies.serve(message, this.channel);
-      } catch {
+      } catch (error) {
+        this.context.unreadable(message, error);
         // Half a body must not be taken for a whole one: the peer's work comes back instead.
         this.violation();
       }

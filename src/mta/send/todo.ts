@@ -25,7 +25,8 @@ interface Entry {
 export interface TodoOptions {
   readonly queue: Pick<Queue, "expand" | "read">;
   expanded(expansion: Expansion): void;
-  trouble(id: number): void;
+  /** undefined: not that of one message. */
+  trouble(id: number | undefined, error: unknown): void;
   /** Whether nothing may be expanded now: the log is stalled. */
   paused(): boolean;
 }
@@ -93,8 +94,8 @@ export class Todo {
       const expansion = await this.o.queue.expand(entry.id, entry.weight);
       if (expansion) this.o.expanded(expansion);
       if (expansion && !expansion.finished) this.entries.push(entry);
-    } catch {
-      this.o.trouble(entry.id);
+    } catch (error) {
+      this.o.trouble(entry.id, error);
       setTimeout(() => {
         if (this.stopped) return;
         this.entries.push(entry);
@@ -105,8 +106,9 @@ export class Todo {
     if (this.length === 0 && this.overflow) {
       try {
         await this.refill();
-      } catch {
+      } catch (error) {
         this.overflow = true;
+        this.o.trouble(undefined, error);
       }
     }
     this.run();

@@ -1,7 +1,6 @@
 /** Housekeeping of the queue while it runs: checkpoints, ballast, spills and keys nobody needs. */
 import { statfsSync } from "node:fs";
 import { join } from "node:path";
-import { errorText } from "../../lib/errors.ts";
 import { dropBallast, keepBallast } from "../queue/ballast.ts";
 import type { Queue } from "../queue/queue.ts";
 import { sweepSpills } from "../queue/sweep.ts";
@@ -46,14 +45,18 @@ export class Upkeep {
     try {
       const { walPages } = await queue.read({ kind: "checkpoint", restart: false });
       if (walPages > LARGE_WAL) await queue.read({ kind: "checkpoint", restart: true });
-    } catch {
-      // Somebody reads an old page; the next tick tries again.
+    } catch (error) {
+      this.o.events.trouble("trouble shortening queue.db-wal", error);
     }
   }
 
   /** A mark did not fit on the disk. */
   makeRoom(): void {
-    dropBallast(this.path("ballast"));
+    try {
+      dropBallast(this.path("ballast"));
+    } catch (error) {
+      this.o.events.trouble("unable to remove queue/ballast", error);
+    }
   }
 
   private keepBallast(): void {
@@ -67,7 +70,7 @@ export class Upkeep {
       await this.begin();
       await this.o.queue.sweepKeys(this.o.oldestKey());
     } catch (error) {
-      this.o.events.warning(`trouble sweeping the queue: ${errorText(error)}`);
+      this.o.events.trouble("trouble sweeping the queue", error);
     }
   }
 }

@@ -34,6 +34,8 @@ export interface WindowOptions {
   readonly limits: Readonly<Record<ChannelName, number>>;
   /** Something became ready. */
   wake(): void;
+  /** Why nothing could be read from the store. */
+  trouble(error: unknown): void;
 }
 
 const largeRoom = (): Room => new Room(JOBS_IN_MEMORY, RECIPIENTS_IN_MEMORY);
@@ -346,8 +348,9 @@ export class Window {
         if (lane.empty) this.forget(lane);
         else this.check(lane);
       });
-    } catch {
-      // The reader could not answer; the next tick asks again.
+    } catch (error) {
+      // The next tick asks again.
+      this.options.trouble(error);
       for (const lane of due) {
         lane.failPage();
         this.due.add(lane, now + 1);

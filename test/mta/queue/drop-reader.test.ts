@@ -27,6 +27,7 @@ let home: string;
 let drop: string;
 let accepted: NewMessage[];
 let removed: string[];
+let kept: string[];
 let reader: DropReader;
 
 beforeEach(() => {
@@ -37,6 +38,7 @@ beforeEach(() => {
   }
   accepted = [];
   removed = [];
+  kept = [];
   const failpoint = new Failpoint(undefined, () => {});
   const queue = {
     accept: async (message: NewMessage) => {
@@ -51,6 +53,7 @@ beforeEach(() => {
     lastId: 0,
     now: () => new Date(),
     accepted: () => {},
+    trouble: () => {},
     refusing: () => undefined,
     router: () => undefined,
   });
@@ -61,6 +64,7 @@ beforeEach(() => {
     now: () => new Date(),
     phrase: (uid) => `by uid ${uid}`,
     forgetKey: async () => {},
+    trouble: (kind, name) => kept.push(`${kind} ${name}`),
     removed: (name, _uid, why) => removed.push(`${name}: ${why}`),
   });
 });
@@ -173,4 +177,5 @@ test("scan() finds mail behind directories that cannot be removed", async () => 
   write("x\n", "a@b", ["c@d"]);
   await reader.scan();
   expect(accepted).toHaveLength(1);
+  expect(kept).toContain("unable to remove drop file m.7");
 });

@@ -1,7 +1,9 @@
 /** The process when its directories do not work: clients are told at once, and the log says why. */
-import { rmSync } from "node:fs";
+import { execFileSync } from "node:child_process";
+import { mkdirSync, readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, expect, test } from "vitest";
+import { DropWriter, pullTrigger } from "../../../src/mta/queue/drop-file.ts";
 import { eventually, makeHome, QmailSendProcess } from "../../support/qmail-send.ts";
 
 const cleanup: (() => Promise<void> | void)[] = [];
@@ -9,11 +11,16 @@ afterEach(async () => {
   for (const undo of cleanup.splice(0).reverse()) await undo();
 });
 
-async function start(): Promise<QmailSendProcess> {
+function begin(): QmailSendProcess {
   const { home, remove } = makeHome();
   cleanup.push(remove);
   const send = new QmailSendProcess(home);
   cleanup.push(() => send.kill());
+  return send;
+}
+
+async function start(): Promise<QmailSendProcess> {
+  const send = begin();
   expect(await send.started(), send.log).toBe(true);
   return send;
 }
@@ -33,4 +40,43 @@ test("a large mail that cannot be written is refused for now, before all of it w
   smtpd.channel.send({ type: "commit", session: 1 });
   const next = { from: "joe@x.test", to: ["ann@far.test"], body: "x".repeat(200_000) };
   expect(await smtpd.submit(next)).toMatchObject({ type: "refused", verdict: "Z" });
+});
+
+test("the log says once why mail stays in the drop directory", async () => {
+  const send = begin();
+  const queue = join(send.home, "queue");
+  execFileSync("mkfifo", [join(queue, "lock", "trigger")]);
+  expect(await send.started(), send.log).toBe(true);
+  rmSync(join(queue, "mess"), { recursive: true });
+  for (let pid = 1; pid <= 3; pid++) {
+    const writer = new DropWriter({ home: send.home, pid });
+    writer.put("x".repeat(200_000));
+    writer.from("joe@x.test");
+    writer.to("ann@far.test");
+    writer.commit();
+  }
+  pullTrigger(send.home);
+  const why =
+    "warning: unable to accept mail: unable to write to queue/mess: file does not exist\n";
+  await send.line(new RegExp(why));
+  expect(readdirSync(join(queue, "drop"))).toHaveLength(3);
+  const smtpd = await send.peer("smtpd", 77, "intake");
+  await smtpd.submit({ from: "joe@x.test", to: ["ann@far.test"], body: "x".repeat(200_000) });
+  expect(send.log.split(why)).toHaveLength(2);
+});
+
+test("the log says why controls cannot be read, at a start and later", async () => {
+  const send = await start();
+  const locals = join(send.home, "control", "locals");
+  rmSync(locals);
+  mkdirSync(locals);
+  const why = "Unable to read control/locals: is a directory";
+  await send.ask("reread");
+  await send.line(new RegExp(`alert: unable to reread controls: ${why}`));
+  expect(await send.stop()).toBe(0);
+  const again = new QmailSendProcess(send.home);
+  cleanup.push(() => again.kill());
+  expect(await again.started()).toBe(false);
+  expect(again.log).toMatch(`alert: cannot start: unable to read controls: ${why}`);
+  expect(again.failed).toMatch(why);
 });

@@ -58,6 +58,7 @@ class Model {
       lifetime: () => ({ queuelifetime: lifetimeSeconds, notBefore: 0 }),
       limits: { local: slots, remote: slots },
       wake: () => {},
+      trouble: () => {},
     });
   }
 
