@@ -76,7 +76,9 @@ export class Todo {
     this.run();
   }
 
+  /** Whenever there may be something to do, and once a second or so. */
   run(): void {
+    if (this.overflow && this.length === 0 && !this.stopped) void this.readMore();
     while (this.running < AT_ONCE && this.length > 0 && !this.stopped && !this.o.paused()) {
       const entry = this.entries[this.head++] as Entry;
       if (this.head > 1000 && this.head * 2 > this.entries.length) {
@@ -103,15 +105,18 @@ export class Todo {
       }, RETRY_MS).unref();
     }
     this.running--;
-    if (this.length === 0 && this.overflow) {
-      try {
-        await this.refill();
-      } catch (error) {
-        this.overflow = true;
-        this.o.trouble(undefined, error);
-      }
-    }
     this.run();
+  }
+
+  /** Should it fail, the next `run` tries once more. */
+  private async readMore(): Promise<void> {
+    try {
+      await this.refill();
+      this.run();
+    } catch (error) {
+      this.overflow = true;
+      this.o.trouble(undefined, error);
+    }
   }
 
   /** Something to wait for while todo is long. */
