@@ -3,22 +3,15 @@
  * where the site has other sources. An account counts only if it owns its home and is not root; the
  * rest belongs to alias. qmail reference 2.3, 8.1.
  */
-import { execFile } from "node:child_process";
 import { readFileSync, statSync } from "node:fs";
+import { type Account, askAccount, parseAccount } from "../../lib/account.ts";
 import { asciiLower } from "../../lib/address.ts";
 import { errorText, isTemporaryErrno } from "../../lib/errors.ts";
 import type { UserRecord } from "../channel/worker-messages.ts";
 import { CANNOT_LOOK_UP, HOME_UNREACHABLE, NO_ALIAS_USER } from "./report.ts";
 
-export interface SystemAccount {
-  readonly name: string;
-  readonly uid: number;
-  readonly gid: number;
-  readonly home: string;
-}
-
 export interface AccountSource {
-  find(name: string): Promise<SystemAccount | undefined>;
+  find(name: string): Promise<Account | undefined>;
 }
 
 /** A look-up ended in one of the troubles of report.ts. */
@@ -49,12 +42,12 @@ export async function lookUpAccount(source: AccountSource, local: string): Promi
   return record(alias, BREAK, local);
 }
 
-function record(account: SystemAccount, dash: string, ext: string): UserRecord {
+function record(account: Account, dash: string, ext: string): UserRecord {
   const { name, uid, gid, home } = account;
   return { user: name, uid, gid, home, dash, ext };
 }
 
-function ownsHome(account: SystemAccount): boolean {
+function ownsHome(account: Account): boolean {
   try {
     return statSync(account.home).uid === account.uid;
   } catch (error) {
@@ -68,38 +61,32 @@ export class SystemAccounts implements AccountSource {
   private readonly passwdPath: string;
   private readonly others: boolean;
   private stamp = "";
-  private accounts = new Map<string, SystemAccount>();
+  private accounts = new Map<string, Account>();
 
   constructor(passwdPath = "/etc/passwd", nsswitchPath = "/etc/nsswitch.conf") {
     this.passwdPath = passwdPath;
     this.others = hasOtherSources(nsswitchPath);
   }
 
-  async find(name: string): Promise<SystemAccount | undefined> {
-    if (!/^[A-Za-z0-9_][A-Za-z0-9._+-]*\$?$/.test(name)) return undefined;
+  async find(name: string): Promise<Account | undefined> {
     this.refresh();
     const known = this.accounts.get(name);
-    return known || !this.others ? known : askGetent(name);
+    const account = known || !this.others ? known : await asked(name);
+    return account?.home.startsWith("/") ? account : undefined;
   }
 
   private refresh(): void {
     const { mtimeMs, ino, size } = statSync(this.passwdPath);
     const stamp = `${mtimeMs} ${ino} ${size}`;
     if (stamp === this.stamp) return;
-    const accounts = new Map<string, SystemAccount>();
+    const accounts = new Map<string, Account>();
     for (const line of readFileSync(this.passwdPath, "utf8").split("\n")) {
-      const account = parsePasswd(line);
+      const account = parseAccount(line);
       if (account && !accounts.has(account.name)) accounts.set(account.name, account);
     }
     this.accounts = accounts;
     this.stamp = stamp;
   }
-}
-
-function parsePasswd(line: string): SystemAccount | undefined {
-  const [name = "", , uid = "", gid = "", , home = ""] = line.split(":");
-  if (!name || !/^\d+$/.test(uid) || !/^\d+$/.test(gid) || !home.startsWith("/")) return undefined;
-  return { name, uid: Number(uid), gid: Number(gid), home };
 }
 
 /** `files` is /etc/passwd, `systemd` only makes up accounts that get no mail. */
@@ -117,13 +104,8 @@ function hasOtherSources(nsswitchPath: string): boolean {
     .some((source) => !["", "files", "systemd"].includes(source));
 }
 
-/** getent exits with 2 when there is no such account; anything else is trouble. */
-function askGetent(name: string): Promise<SystemAccount | undefined> {
-  return new Promise((resolve, reject) => {
-    execFile("getent", ["passwd", name], { timeout: 30_000 }, (error, stdout) => {
-      if (!error) resolve(parsePasswd(stdout.split("\n", 1)[0] ?? ""));
-      else if (error.code === 2) resolve(undefined);
-      else reject(new LookupTrouble(CANNOT_LOOK_UP, error));
-    });
+function asked(name: string): Promise<Account | undefined> {
+  return askAccount(name).catch((error: unknown) => {
+    throw new LookupTrouble(CANNOT_LOOK_UP, error);
   });
 }

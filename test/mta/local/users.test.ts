@@ -10,18 +10,15 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterEach, beforeEach, expect, test } from "vitest";
+import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import type { Account } from "../../../src/lib/account.ts";
 import { Cdb } from "../../../src/lib/cdb.ts";
 import { runProgram } from "../../../src/lib/program.ts";
 import { AssignError, compileAssign, lookUpAssign } from "../../../src/mta/local/assign.ts";
 import { maildirmake } from "../../../src/mta/local/maildirmake.ts";
 import { qmailGetpw } from "../../../src/mta/local/qmail-getpw.ts";
 import { qmailNewu } from "../../../src/mta/local/qmail-newu.ts";
-import {
-  lookUpAccount,
-  type SystemAccount,
-  SystemAccounts,
-} from "../../../src/mta/local/system-accounts.ts";
+import { lookUpAccount, SystemAccounts } from "../../../src/mta/local/system-accounts.ts";
 import { Users } from "../../../src/mta/local/users.ts";
 import { RecorderQueue } from "../../support/ezmlm.ts";
 import { makeHost } from "./host.ts";
@@ -31,7 +28,10 @@ beforeEach(() => {
   dir = mkdtempSync(join(tmpdir(), "users-"));
   mkdirSync(join(dir, "users"));
 });
-afterEach(() => rmSync(dir, { recursive: true, force: true }));
+afterEach(() => {
+  vi.unstubAllEnvs();
+  rmSync(dir, { recursive: true, force: true });
+});
 
 const assign = (...lines: string[]): void =>
   writeFileSync(join(dir, "users/assign"), [...lines, ".", ""].join("\n"));
@@ -133,7 +133,7 @@ test("lookUpAccount() walks prefixes; root, strangers' homes and long names belo
   const { chownSync } = await import("node:fs");
   mkdirSync(join(dir, "home"));
   if (uid === 0) chownSync(join(dir, "home"), mine, mine);
-  const table: Record<string, SystemAccount> = {
+  const table: Record<string, Account> = {
     joe: { name: "joe", uid: mine, gid: 1, home: join(dir, "home") },
     "joe-x": { name: "joe-x", uid: mine + 1, gid: 1, home: join(dir, "home") },
     root: { name: "root", uid: 0, gid: 0, home: "/" },
@@ -165,6 +165,28 @@ test("SystemAccounts sees changes of the passwd file", async () => {
   writeFileSync(passwd, "ann:x:9:9:Ann:/home/ann:/bin/sh\n");
   expect(await accounts.find("ann")).toMatchObject({ uid: 9 });
   expect(await accounts.find("joe")).toBeUndefined();
+});
+
+test("SystemAccounts asks the other sources of the site, and tells silence from absence", async () => {
+  const passwd = join(dir, "passwd");
+  const nsswitch = join(dir, "nsswitch");
+  writeFileSync(passwd, "local:x:7:8::/home/local:/bin/sh\n");
+  writeFileSync(nsswitch, "passwd: files ldap\n");
+  const accounts = new SystemAccounts(passwd, nsswitch);
+  vi.stubEnv("PATH", dir);
+  const getent = (script: string): void =>
+    writeFileSync(join(dir, "getent"), `#!/bin/sh\n${script}\n`, { mode: 0o755 });
+  getent("echo joe:x:70:80::/home/joe:/bin/sh");
+  expect(await accounts.find("joe")).toMatchObject({ uid: 70, home: "/home/joe" });
+  expect(await accounts.find("local")).toMatchObject({ uid: 7 });
+  // By number getent finds accounts too; mail does not.
+  expect(await accounts.find("70")).toBeUndefined();
+  getent("exit 2");
+  expect(await accounts.find("joe")).toBeUndefined();
+  for (const script of ["exit 1", "exit 3", "kill -9 $$", "echo junk"]) {
+    getent(script);
+    await expect(accounts.find("joe")).rejects.toMatchObject({ code: 121 });
+  }
 });
 
 test("qmail-newu keeps the cdb when assign is malformed", async () => {
