@@ -41,7 +41,7 @@ const marks =
   "továbbítás vá ré rép 答复 回复 回覆 返信 转发 轉寄 답장";
 const markPattern = new RegExp(
   `^(?:${utf8Bytes(marks).split(" ").join("|")})` +
-    "[ \\t]*(?:\\[\\d+\\]|\\(\\d+\\)|[\\^*-]?\\d+)?[ \\t]*" +
+    "[ \\t]*(?:(?:\\[\\d+\\]|\\(\\d+\\)|[\\^*-]?\\d+)[ \\t]*)?" +
     `(?::|${utf8Bytes("：")})`,
   "i",
 );
@@ -61,10 +61,12 @@ function printable(bytes: string): string {
 export function prefixPattern(prefix: string): RegExp {
   const bare = [...decodeWordBytes(utf8Bytes(prefix), "raw").replace(/[ \t]/g, "")];
   const mark = bare.lastIndexOf("#");
+  // Blanks are for one quantifier alone: two side by side share them out in every way there is.
+  const between = (at: number): string => (at === 0 || at === mark + 1 ? "" : "[ \\t]*");
   const parts = bare.map((char, at) =>
-    at === mark ? "[\\d \\t]*" : char.replace(/[\\^$.*+?()[\]{}|/-]/g, "\\$&"),
+    at === mark ? "[\\d \\t]*" : between(at) + char.replace(/[\\^$.*+?()[\]{}|/-]/g, "\\$&"),
   );
-  return new RegExp(`^${parts.join("[ \\t]*")}`);
+  return new RegExp(`^${parts.join("")}`);
 }
 
 interface Stripped {

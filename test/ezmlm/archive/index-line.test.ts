@@ -43,6 +43,13 @@ describe("subjectKey()", () => {
     expect(subjectKey("[ta g] foo", "[tag]").hasPrefix).toBe(true);
   });
 
+  test("reads a subject full of blanks to its end", () => {
+    const blanks = " ".repeat(3000);
+    expect(subjectKey(`[name${blanks}7 ] foo`, "[name #]")).toMatchObject({ hasPrefix: true });
+    expect(subjectKey(`[name${blanks}x`, "[name #]")).toMatchObject({ hasPrefix: false });
+    expect(subjectKey(`Re${blanks}[2]${blanks}: foo`)).toMatchObject({ isReply: true });
+  });
+
   test("decodes words in any charset and keeps the last byte of a letter", () => {
     expect(subjectKey("=?iso-8859-1?Q?gr=FC=DFe?= =?utf-8?B?4oKs?=").text).toBe("grüße€");
     expect(subjectKey(bytes("voilà")).text).toBe("voilà");
