@@ -5,6 +5,7 @@
  * encrypted, and messages inside the message, are one part each: taken or left whole.
  * RFC 2046 5.1.
  */
+import { trimBlanksEnd } from "../../lib/blanks.ts";
 import { PermanentError } from "../../lib/errors.ts";
 import { fieldBytes, findField, parseHeader } from "../../lib/header.ts";
 import { type ContentType, parseContentType } from "./content-type.ts";
@@ -202,6 +203,6 @@ function delimiter(line: Buffer, boundary: Buffer): "open" | "close" | undefined
   const end = 2 + boundary.length;
   if (line.length < end || line.compare(boundary, 0, boundary.length, 2, end) !== 0)
     return undefined;
-  const rest = line.toString("latin1", end).replace(/[ \t\r\n]+$/, "");
+  const rest = trimBlanksEnd(line.toString("latin1", end));
   return rest === "" ? "open" : rest === "--" ? "close" : undefined;
 }

@@ -57,6 +57,13 @@ describe("MimeFilter", () => {
     expect(filtered(body, ["image"]).outgoing).toBe(body);
   });
 
+  test("looks at lines that are nearly delimiters as fast as at others", () => {
+    const blanks = " ".repeat(8000);
+    const body = part("text/plain", `--b${blanks}x\n`.repeat(2000));
+    const { outgoing } = filtered(`${body}--b--${blanks}\nend\n`, ["image"], "", 65536);
+    expect(outgoing.length).toBe(body.length + 5 + blanks.length + 5);
+  });
+
   test("keeps a part that does not say what it is", () => {
     const body = "--b\n\nplain\n--b--\n";
     expect(filtered(body, ["text"]).outgoing).toBe(body);
