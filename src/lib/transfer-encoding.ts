@@ -2,6 +2,7 @@
  * Content transfer encodings for text of ours, and their decoding for what people send back.
  * RFC 2045 6.7, 6.8. Lines end in LF here; base64 carries text with CRLF as the RFC asks.
  */
+import { trimBlanksEnd } from "./blanks.ts";
 
 /** Quoted-printable with lines of at most 76 characters; blanks at line ends are protected. */
 export function encodeQuotedPrintable(bytes: Uint8Array): string {
@@ -33,6 +34,11 @@ export function encodeBase64Text(bytes: Uint8Array): string {
   return (letters.match(/.{1,72}/g) ?? []).map((line) => `${line}\n`).join("");
 }
 
+/** Blanks at the end of a line were added on the way. RFC 2045 6.7 (3). */
+function withoutBlanksEnd(line: string): string {
+  return line.endsWith("\r") ? `${trimBlanksEnd(line)}\r` : trimBlanksEnd(line);
+}
+
 /** Bytes of a body in the named encoding; other names mean "as it is". */
 export function decodeTransfer(body: Buffer, encoding: string): Buffer {
   switch (encoding.trim().toLowerCase()) {
@@ -42,7 +48,9 @@ export function decodeTransfer(body: Buffer, encoding: string): Buffer {
       return Buffer.from(
         body
           .toString("latin1")
-          .replace(/[ \t]+(?=\r?$)/gm, "")
+          .split("\n")
+          .map(withoutBlanksEnd)
+          .join("\n")
           .replace(/=\r?\n/g, "")
           .replace(/=([0-9a-f]{2})/gi, (_all, hex: string) =>
             String.fromCharCode(Number.parseInt(hex, 16)),

@@ -26,6 +26,18 @@ test("encodeQuotedPrintable() protects blanks at line ends", () => {
   expect(encodeQuotedPrintable(Buffer.from("a \nb\t"))).toBe("a=20\nb=09");
 });
 
+test("decodeTransfer() drops what was added at the ends of lines", () => {
+  expect(decodeTransfer(Buffer.from("a \t\r\nb= \r\nc \n"), "quoted-printable").toString()).toBe(
+    "a\r\nbc\n",
+  );
+});
+
+test("decodeTransfer() reads a megabyte of blanks to its end", () => {
+  const blanks = " ".repeat(1 << 20);
+  const decoded = decodeTransfer(Buffer.from(`${blanks}x${blanks}`), "quoted-printable");
+  expect(decoded.toString()).toBe(`${blanks}x`);
+});
+
 test("decodeTransfer() leaves other encodings alone", () => {
   expect(decodeTransfer(Buffer.from("=41"), "8bit").toString()).toBe("=41");
 });

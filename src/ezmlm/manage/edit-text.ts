@@ -141,7 +141,7 @@ export function betweenMarks(text: string, start: string, end: string): string |
 }
 
 function isMark(line: string, words: string): boolean {
-  return new RegExp(`%+\\s*${words.replace(/[.*+?^${}()|[\]\\]/g, "\\$&")}`, "i").test(line);
+  return new RegExp(`%\\s*${words.replace(/[.*+?^${}()|[\]\\]/g, "\\$&")}`, "i").test(line);
 }
 
 function unquote(line: string, quote: string): string {

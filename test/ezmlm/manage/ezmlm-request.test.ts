@@ -45,6 +45,14 @@ describe("ezmlm-request (golden G9)", () => {
     );
   });
 
+  test("a command behind a quarter of a megabyte of blanks is found", async () => {
+    const list = await bareList();
+    const body = `${" ".repeat(250_000)}x\nwho\n`;
+    const header = "Content-Transfer-Encoding: quoted-printable\n\n";
+    const ran = await ask(list, header + body);
+    expect(ran.mails[0]?.recipients).toEqual(["joe-list-list-joe=example.com@lists.example.org"]);
+  });
+
   test.each([
     ["Subject: other-list-subscribe@else.where", 100],
     ["Subject: subscribe `rm`", 100],
