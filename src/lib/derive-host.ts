@@ -27,6 +27,7 @@ export function deriveHost(host: Host, changes: HostChanges): Host {
     uid: host.uid,
     gid: host.gid,
     pid: host.pid,
+    signalGroup: host.signalGroup,
     ...(host.process && { process: host.process }),
     ...(host.deliveryKey === undefined ? {} : { deliveryKey: host.deliveryKey }),
     now: () => host.now(),

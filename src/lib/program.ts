@@ -51,6 +51,12 @@ export interface CommandProcess {
   onSignal(signal: "SIGTERM" | "SIGINT" | "SIGHUP" | "SIGALRM", listener: () => void): void;
 }
 
+/**
+ * Signals the group that process `leader` leads; 0 only looks. False when nothing of it is left, or
+ * nothing that we may signal.
+ */
+export type SignalGroup = (leader: number, signal: "SIGTERM" | "SIGKILL" | 0) => boolean;
+
 export interface Host {
   /** Arguments after the program name. */
   readonly args: readonly string[];
@@ -76,6 +82,8 @@ export interface Host {
   readonly pid: number;
   /** Which delivery this run belongs to, the same on every retry; undefined outside a delivery. */
   readonly deliveryKey?: string;
+  /** Undefined where `signal` never aborts. */
+  readonly signalGroup?: SignalGroup | undefined;
   /** Only where the program has a process of its own, as a command. */
   readonly process?: CommandProcess;
   now(): Date;

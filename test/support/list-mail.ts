@@ -47,7 +47,12 @@ export async function deliver(list: TestList, mail: MailSettings): Promise<Deliv
   const { sender } = mail;
   const local = `${list.local}${mail.to ?? ""}`;
   const domain = list.host;
-  const ids = { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0, pid: process.pid };
+  const ids = {
+    uid: process.getuid?.() ?? 0,
+    gid: process.getgid?.() ?? 0,
+    pid: process.pid,
+    signalGroup: undefined,
+  };
   const plan = planDelivery(
     { user: "owner", home: list.home, local, dash: "-", ext: local, domain, sender },
     "./Mailbox",

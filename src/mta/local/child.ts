@@ -4,14 +4,17 @@
  */
 import { type ChildProcess, spawn } from "node:child_process";
 import type { Readable } from "node:stream";
+import { setTimeout as sleep } from "node:timers/promises";
 import { TEMPORARY } from "../../lib/exit-code.ts";
 import type { MessageInput } from "../../lib/message-input.ts";
-import type { Environment, ExitStatus, Output } from "../../lib/program.ts";
+import type { Environment, ExitStatus, Output, SignalGroup } from "../../lib/program.ts";
 
 /** How long after its end a child's own children may still write to the report. */
 const LINGER_MS = 1000;
 /** From SIGTERM to SIGKILL. */
 const GRACE_MS = 5000;
+/** How often we look whether a group that was told to stop is gone. */
+const LOOK_MS = 20;
 
 export interface ChildOptions {
   readonly cwd: string;
@@ -21,12 +24,14 @@ export interface ChildOptions {
   readonly stdout: Output;
   readonly stderr: Output;
   readonly signal: AbortSignal;
+  readonly signalGroup: SignalGroup | undefined;
 }
 
 /** Run a file with arguments. Rejects with the system error when nothing could be started. */
 export async function runChild(
   argv: readonly string[],
   options: ChildOptions,
+  graceMs = GRACE_MS,
 ): Promise<ExitStatus> {
   const merged = options.stdout === options.stderr;
   // The shell opens nothing and parses nothing of ours: it sets what node cannot set for a child.
@@ -37,13 +42,8 @@ export async function runChild(
     detached: true,
     stdio: [typeof options.stdin === "number" ? options.stdin : "pipe", "pipe", "pipe"],
   });
-  const pid = await started(child);
-  const kill = (signal: string): void => killGroup(pid, signal);
-  let timer: NodeJS.Timeout | undefined;
-  const stop = (): void => {
-    kill("TERM");
-    timer = setTimeout(() => kill("KILL"), GRACE_MS);
-  };
+  const group = new ProcessGroup(await started(child), options.signalGroup, graceMs);
+  const stop = (): void => group.stop();
   const ended = exit(child);
   options.signal.addEventListener("abort", stop, { once: true });
   if (options.signal.aborted) stop();
@@ -51,24 +51,48 @@ export async function runChild(
   try {
     if (typeof options.stdin !== "number") await Promise.race([feed(options.stdin, child), ended]);
     const status = await ended;
+    options.signal.removeEventListener("abort", stop);
+    await group.end();
     await settle(copies);
     return status;
   } finally {
     options.signal.removeEventListener("abort", stop);
-    clearTimeout(timer);
     child.stdin?.destroy();
     child.stdout?.destroy();
     child.stderr?.destroy();
   }
 }
 
-/** The group, not only the child: a program line may have started anything. */
-function killGroup(pid: number, signal: string): void {
-  const script = 'kill -s "$1" -- "-$2"';
-  spawn("/bin/sh", ["-c", script, "sh", signal, String(pid)], { stdio: "ignore" }).on(
-    "error",
-    () => {},
-  );
+/**
+ * The child and all it started: a program line may have started anything. A group that nobody told to
+ * stop may go on when its leader has ended.
+ */
+class ProcessGroup {
+  private readonly leader: number;
+  private readonly signal: SignalGroup | undefined;
+  private readonly graceMs: number;
+  private killing: NodeJS.Timeout | undefined;
+  private killAt: number | undefined;
+
+  constructor(leader: number, signal: SignalGroup | undefined, graceMs: number) {
+    this.leader = leader;
+    this.signal = signal;
+    this.graceMs = graceMs;
+  }
+
+  stop(): void {
+    this.signal?.(this.leader, "SIGTERM");
+    this.killAt = performance.now() + this.graceMs;
+    this.killing = setTimeout(() => this.signal?.(this.leader, "SIGKILL"), this.graceMs);
+  }
+
+  /** The leader has ended: when it was told to, the others get the rest of the time. */
+  async end(): Promise<void> {
+    if (this.killAt === undefined) return;
+    while (performance.now() < this.killAt && this.signal?.(this.leader, 0)) await sleep(LOOK_MS);
+    clearTimeout(this.killing);
+    this.signal?.(this.leader, "SIGKILL");
+  }
 }
 
 function started(child: ChildProcess): Promise<number> {

@@ -15,6 +15,7 @@ import {
   type Program,
   type RunOptions,
   runProgram,
+  type SignalGroup,
 } from "../../lib/program.ts";
 import type { QueueDoor } from "../../lib/queue-door.ts";
 import { runChild } from "./child.ts";
@@ -35,6 +36,8 @@ export interface CommandSite {
   readonly uid: number;
   readonly gid: number;
   readonly pid: number;
+  /** Undefined where deliveries have no time limit: qmail-local as a command. */
+  readonly signalGroup: SignalGroup | undefined;
   now(): Date;
 }
 
@@ -123,6 +126,7 @@ function runOurs(
     uid: site.uid,
     gid: site.gid,
     pid: site.pid,
+    signalGroup: site.signalGroup,
     ...(context.deliveryKey !== undefined && { deliveryKey: context.deliveryKey }),
     now: () => site.now(),
   };
@@ -150,6 +154,7 @@ async function spawnCommand(
       stdout: options.stdout ?? context.output,
       stderr: options.stderr ?? context.errors,
       signal: context.signal,
+      signalGroup: context.site.signalGroup,
     });
   } finally {
     if (typeof stdin === "number") closeSync(stdin);

@@ -34,6 +34,15 @@ function leave(code: number): void {
   setTimeout(() => process.exit(code), code === 0 ? 0 : 100);
 }
 
+/** Program lines have our uid, unless they are setuid: those we could not end in any way. */
+function signalGroup(leader: number, signal: NodeJS.Signals | 0): boolean {
+  try {
+    return process.kill(-leader, signal);
+  } catch {
+    return false;
+  }
+}
+
 async function serve(welcome: Extract<WorkerMessage, { type: "welcome" }>): Promise<void> {
   const { queueHome, root, defaultDelivery } = welcome;
   const queue = await connectQueue(join(queueHome, "queue", "deliver"), welcome.capability, {
@@ -52,6 +61,7 @@ async function serve(welcome: Extract<WorkerMessage, { type: "welcome" }>): Prom
       uid: process.getuid?.() ?? 0,
       gid: process.getgid?.() ?? 0,
       pid: process.pid,
+      signalGroup,
       env,
       maildirs: new MaildirWriter(new MaildirNames(process.pid, hostname()), now),
       now,

@@ -91,6 +91,7 @@ function site(host: Host): DeliverySite {
     uid: host.uid,
     gid: host.gid,
     pid: host.pid,
+    signalGroup: host.signalGroup,
     env: host.env,
     maildirs: new MaildirWriter(new MaildirNames(host.pid, hostname()), now),
     now,
