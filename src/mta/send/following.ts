@@ -27,6 +27,17 @@ const SILENT_SECONDS = 15;
 const FEW_DELIVERIES = 4;
 const TOO_LONG = "I'm not going to try again; this message has been in the queue too long.\n";
 
+/**
+ * Whether a deferral is that of a connection that failed. Only our own words count: behind `Remote host said: ` a host
+ * may write any code, and must not thereby stop the mail of all who share its relay. qmail reference 6.3.
+ */
+function saysUnreachable(text: string): boolean {
+  const code = text.search(/\(#4\.4\.\d/);
+  if (code < 0) return false;
+  const said = text.indexOf("Remote host said: ");
+  return said < 0 || code < said;
+}
+
 export interface FollowingOptions {
   readonly window: Window;
   readonly events: Events;
@@ -124,7 +135,7 @@ export class Following {
 
   /** What an answer at all, and when it came, says about the site. */
   private heard(slot: Slot, { verdict, text }: Report, now: number): void {
-    const answered = slot.channel === "local" || verdict !== "Z" || !/\(#4\.4\.\d/.test(text);
+    const answered = slot.channel === "local" || verdict !== "Z" || !saysUnreachable(text);
     if (answered) slot.connected = true;
     if (answered && !slot.silent) this.o.window.answered(slot.site);
     slot.heardAt = now;

@@ -15,6 +15,7 @@ import {
   Peer,
   QmailSendProcess,
   type SubmitAnswer,
+  type Work,
 } from "../../support/qmail-send.ts";
 
 const cleanup: (() => Promise<void> | void)[] = [];
@@ -144,6 +145,31 @@ test("qmail-send tries deferred mail again after a flush, not before", async () 
   expect((await send.ask("flush")).code).toBe(0);
   await send.line(/end msg 1\n/);
   expect(remote.work.length).toBe(4);
+});
+
+test("a site rests when its connections fail, not because a host there writes that code", async () => {
+  const send = await start();
+  const remote = await send.peer("remote");
+  const smtpd = await send.peer("smtpd", 77, "intake");
+  const out = (address: string): Promise<Work> =>
+    eventually(() => remote.work.find(({ recipient }) => recipient === address), `${address} out`);
+  const submit = (to: string) => smtpd.submit({ from: "joe@x.test", to: [to], body: "\nx\n" });
+  remote.text.Z =
+    "Connected to 192.0.2.1 but greeting failed.\nRemote host said: 450 full (#4.4.1)\n";
+  await submit("one@relay.test");
+  remote.report((await out("one@relay.test")).delivery, "Z");
+  await send.line(/delivery 1: deferral/);
+  await submit("two@relay.test");
+  await out("two@relay.test");
+
+  remote.text.Z = "Sorry, I wasn't able to establish an SMTP connection. (#4.4.1)\n";
+  await submit("one@dead.test");
+  remote.report((await out("one@dead.test")).delivery, "Z");
+  await send.line(/delivery 3: deferral/);
+  await submit("two@dead.test");
+  await submit("other@good.test");
+  await out("other@good.test");
+  expect(remote.work.map(({ recipient }) => recipient)).not.toContain("two@dead.test");
 });
 
 test("qmail-send gives up after queuelifetime, with one more sentence", async () => {
