@@ -9,6 +9,7 @@ import { constants } from "node:fs";
 import { type FileHandle, lstat, open, opendir, rm, rmdir } from "node:fs/promises";
 import { join } from "node:path";
 import { errorText, isErrno, isTemporaryErrno } from "../../lib/errors.ts";
+import { copyBody, copyEnvelope, readExactly } from "./drop-copy.ts";
 import {
   DROP_FILE_LIMIT,
   DROP_TRAILER_BYTES,
@@ -16,11 +17,9 @@ import {
   decodeDropTrailer,
 } from "./drop-file.ts";
 import type { Failpoint } from "./failpoint.ts";
-import type { IncomingMessage } from "./incoming-message.ts";
 import type { Intake } from "./intake.ts";
 import { KEY_LIMIT } from "./intake-answer.ts";
 
-const PIECE = 65536;
 /** Names looked at per scan, and files taken at the same time so that they share a commit. */
 const SCAN_NAMES = 1000;
 const AT_ONCE = 16;
@@ -101,9 +100,9 @@ export class DropReader {
     const names: string[] = [];
     try {
       for await (const entry of await opendir(this.dir)) {
-        if (entry.name.startsWith("tmp.")) await this.sweep(entry.name);
+        if (isUnfinished(entry.name)) continue;
         // At once: full ones stay, and very many of them must not hide the mail behind them.
-        else if (entry.isDirectory()) await this.remove(entry.name, -1, "not a regular file");
+        if (entry.isDirectory()) await this.remove(entry.name, -1, "not a regular file");
         else names.push(entry.name);
         if (names.length >= SCAN_NAMES) break;
       }
@@ -113,13 +112,31 @@ export class DropReader {
     return names;
   }
 
-  private async sweep(name: string): Promise<void> {
+  /**
+   * Removes what writers that died left unfinished. Once an hour or so: each is looked at, and there may be as many
+   * as users like. Never rejects.
+   */
+  async sweep(): Promise<void> {
+    try {
+      for await (const { name } of await opendir(this.dir)) {
+        if (this.stopped) return;
+        if (isUnfinished(name)) await this.removeOld(name);
+      }
+    } catch (error) {
+      if (!isErrno(error, "ENOENT"))
+        this.o.trouble("unable to sweep the drop directory", "", error);
+    }
+  }
+
+  private async removeOld(name: string): Promise<void> {
     const path = join(this.dir, name);
     try {
-      const age = this.o.now().getTime() - (await lstat(path)).mtimeMs;
-      if (age > OLD_MS) await rm(path, { force: true });
+      const found = await lstat(path);
+      if (this.o.now().getTime() - found.mtimeMs <= OLD_MS) return;
+      if (found.isDirectory()) await this.remove(name, found.uid, "not a regular file");
+      else await rm(path, { force: true });
     } catch (error) {
-      if (!isErrno(error, "ENOENT")) this.o.removed(name, -1, errorText(error));
+      if (!isErrno(error, "ENOENT")) this.o.trouble("unable to remove drop file", name, error);
     }
   }
 
@@ -276,50 +293,7 @@ export class DropReader {
   }
 }
 
-async function readExactly(file: FileHandle, at: number, bytes: number): Promise<Buffer> {
-  const buffer = Buffer.alloc(bytes);
-  for (let have = 0; have < bytes; ) {
-    const { bytesRead } = await file.read(buffer, have, bytes - have, at + have);
-    if (bytesRead === 0) throw new Error("drop file became shorter");
-    have += bytesRead;
-  }
-  return buffer;
-}
-
-async function copyBody(
-  file: FileHandle,
-  trailer: DropTrailer,
-  message: IncomingMessage,
-): Promise<void> {
-  for (let at = 0; at < trailer.messageBytes && !message.refusal; at += PIECE) {
-    const bytes = await readExactly(file, at, Math.min(PIECE, trailer.messageBytes - at));
-    await message.addBody(bytes);
-  }
-}
-
-/** The first address is the sender; recipients are handed on in whole addresses. */
-async function copyEnvelope(
-  file: FileHandle,
-  trailer: DropTrailer,
-  message: IncomingMessage,
-): Promise<void> {
-  let rest: Buffer = Buffer.alloc(0);
-  let haveSender = false;
-  for (let at = 0; at < trailer.envelopeBytes && !message.refusal; at += PIECE) {
-    const size = Math.min(PIECE, trailer.envelopeBytes - at);
-    let bytes = Buffer.concat([rest, await readExactly(file, trailer.messageBytes + at, size)]);
-    if (!haveSender) {
-      const end = bytes.indexOf(0);
-      if (end < 0) break; // longer than any address
-      const sender = bytes.toString("utf8", 0, end);
-      message.setSender(Buffer.from(sender).equals(bytes.subarray(0, end)) ? sender : "\0");
-      bytes = bytes.subarray(end + 1);
-      haveSender = true;
-    }
-    const whole = bytes.lastIndexOf(0) + 1;
-    await message.addRecipients(bytes.subarray(0, whole));
-    rest = bytes.subarray(whole);
-  }
-  // A tail without NUL makes intake refuse the envelope.
-  if (rest.length > 0) await message.addRecipients(rest);
+/** What a writer is still at, or died of. */
+function isUnfinished(name: string): boolean {
+  return name.startsWith("tmp.");
 }

@@ -15,6 +15,7 @@ import { openTrigger } from "./trigger.ts";
 
 /** A look when nobody pulls the trigger. */
 const SCAN_MS = 25_000;
+const SWEEP_MS = 3_600_000;
 
 export interface DroppedOptions {
   readonly home: string;
@@ -34,7 +35,7 @@ export class Dropped {
   private readonly reader: DropReader;
   private readonly keys: SettledKeys;
   private trigger: Socket | undefined;
-  private timer: NodeJS.Timeout | undefined;
+  private timers: NodeJS.Timeout[] = [];
 
   constructor(options: DroppedOptions) {
     const { home, queue, intake, failpoint, events, now, phrase } = options;
@@ -47,7 +48,8 @@ export class Dropped {
       phrase,
       forgetKey: (key, uid) => queue.forgetKey(key, uid),
       removed: (name, uid, why) => events.badDrop(name, uid, why),
-      trouble: (kind, name, error) => events.trouble(`${kind} ${logSafe(name)}`, error, kind),
+      trouble: (kind, name, error) =>
+        events.trouble(`${kind} ${logSafe(name)}`.trimEnd(), error, kind),
     });
     this.keys = new SettledKeys({
       takeDropped: () => this.scan(),
@@ -60,8 +62,10 @@ export class Dropped {
     this.trigger = openTrigger(join(this.o.home, "queue", "lock", "trigger"), look, (text) =>
       this.o.events.warning(text),
     );
-    this.timer = setInterval(look, SCAN_MS);
+    const sweep = (): void => void this.reader.sweep();
+    this.timers = [setInterval(look, SCAN_MS), setInterval(sweep, SWEEP_MS)];
     look();
+    sweep();
   }
 
   /** Local deliveries whose end is durable. */
@@ -76,7 +80,7 @@ export class Dropped {
 
   /** Resolves when what was being taken in is durable. */
   stop(): Promise<void> {
-    clearInterval(this.timer);
+    for (const timer of this.timers) clearInterval(timer);
     this.trigger?.destroy();
     return this.reader.stop();
   }

@@ -154,12 +154,19 @@ test("scan() refuses addresses that are too long or not UTF-8", async () => {
   expect(removed).toHaveLength(2);
 });
 
-test("scan() leaves young tmp files alone and sweeps old ones", async () => {
+test("sweep() leaves young tmp files alone and removes old ones, which scan() does not look at", async () => {
   writeFileSync(join(drop, "tmp.young"), "");
   writeFileSync(join(drop, "tmp.old"), "");
-  utimesSync(join(drop, "tmp.old"), 1000, 1000);
+  mkdirSync(join(drop, "tmp.empty"));
+  mkdirSync(join(drop, "tmp.full", "x"), { recursive: true });
+  for (const name of ["old", "empty", "full"]) utimesSync(join(drop, `tmp.${name}`), 1000, 1000);
   await reader.scan();
-  expect(readdirSync(drop)).toEqual(["tmp.young"]);
+  expect(readdirSync(drop)).toHaveLength(4);
+  expect([...removed, ...kept]).toEqual([]);
+  await reader.sweep();
+  expect(readdirSync(drop).sort()).toEqual(["tmp.full", "tmp.young"]);
+  expect(removed).toEqual(["tmp.empty: not a regular file"]);
+  expect(kept).toEqual(["unable to remove drop file tmp.full"]);
 });
 
 test("DropWriter refuses a message that the reader would remove as too big", () => {
