@@ -176,7 +176,17 @@ export class Dispatch {
       if (channel.name === "remote" && channel.slots.length === 1) this.leaveNow(channel);
     }
     const { peer } = channel;
-    if (peer && peer.backlogBytes >= PEER_BACKLOG) void peer.drained().then(() => this.wake());
+    if (peer && peer !== channel.full && peer.backlogBytes >= PEER_BACKLOG) {
+      void this.wait(channel, peer);
+    }
+  }
+
+  /** Once for each time the peer is full, however often something else wakes us meanwhile. */
+  private async wait(channel: Slots, peer: Peer): Promise<void> {
+    channel.full = peer;
+    await peer.drained();
+    if (channel.full === peer) channel.full = undefined;
+    this.wake();
   }
 
   /** The first slot after a pause: its connection is made while the next ones are put together. */

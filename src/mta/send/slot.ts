@@ -69,6 +69,8 @@ export class Slots {
   readonly name: ChannelName;
   readonly limit: number;
   peer: Peer | undefined;
+  /** The peer that has been waited for since it took no more. */
+  full: Peer | undefined;
   /** Running, by rising delivery number. */
   readonly slots: Slot[] = [];
   /** Messages whose body the peer has. */
