@@ -4,6 +4,9 @@
  * A recipient is not a row. A job row holds up to a slot's worth of recipients of one message for
  * one site in one blob, with a bit per settled one: 100,000 recipients are 500 rows, fan-out and
  * marks cost a fraction of a microsecond each, and a finished slot is one DELETE.
+ *
+ * `job.tries` is neither read nor written: the schedule needs the age alone. The column stays, since dropping
+ * it would write the whole table of a long queue anew.
  */
 import type { Migration } from "../../lib/sqlite.ts";
 

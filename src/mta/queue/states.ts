@@ -127,7 +127,6 @@ export function newRow(job: NewJob, id: number): JobRow {
     site,
     class: cls,
     nextAt,
-    tries: 0,
     crashes: 0,
     count,
     settled: null,

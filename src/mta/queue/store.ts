@@ -52,7 +52,7 @@ export class Store {
       crashed: p(`UPDATE job SET crashes = crashes + 1 WHERE id = ?
         RETURNING message, site, crashes`),
       later: p("UPDATE job SET next_at = ? WHERE id = ?"),
-      retryJob: p(`UPDATE job SET settled = ?, next_at = ?, tries = tries + 1, crashes = ?
+      retryJob: p(`UPDATE job SET settled = ?, next_at = ?, crashes = ?
         WHERE id = ?`),
       dueJobs: p(`UPDATE job SET next_at = ? WHERE id IN
         (SELECT id FROM job WHERE site = ? AND class = ? AND next_at > ? LIMIT ?)`),

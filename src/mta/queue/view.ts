@@ -10,7 +10,7 @@ import type {
   ReadResults,
 } from "./work.ts";
 
-const JOB = `id, message, site, class, next_at AS nextAt, tries, crashes, count, settled, ordinals,
+const JOB = `id, message, site, class, next_at AS nextAt, crashes, count, settled, ordinals,
   packed`;
 const MESSAGE = "id, class, born, uid, sender, size, body_type AS bodyType, spilled, prefix";
 

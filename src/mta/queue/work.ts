@@ -48,7 +48,6 @@ export interface JobRow {
   readonly site: string;
   readonly class: MessageClass;
   readonly nextAt: number;
-  readonly tries: number;
   /** How often it was being delivered when a process died of which it may have been the reason. */
   readonly crashes: number;
   readonly count: number;
@@ -59,7 +58,7 @@ export interface JobRow {
 }
 
 /** A job that is to be made: due at once, nothing settled. */
-export type NewJob = Omit<JobRow, "id" | "tries" | "crashes" | "settled">;
+export type NewJob = Omit<JobRow, "id" | "crashes" | "settled">;
 
 /** The first recipients of a message that is being accepted, as jobs. */
 export interface FirstSlice {
@@ -192,7 +191,7 @@ export interface LanePage extends LaneName {
 }
 
 export type ReadRequest =
-  /** Due jobs of each lane, oldest first, `skip` known ones left out. */
+  /** Due jobs of each lane, oldest first; also those that are in memory already. */
   | {
       readonly kind: "claim";
       readonly now: number;

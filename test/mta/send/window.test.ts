@@ -97,7 +97,6 @@ class Model {
       site,
       class: cls,
       nextAt: born,
-      tries: 0,
       crashes: 0,
       count: 1,
       settled: null,
