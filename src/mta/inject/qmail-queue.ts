@@ -10,10 +10,11 @@
  *              Received line that names the uid of the file's owner.
  * ENVIRONMENT  QMAILHOME the MTA home. QMAILDELIVERY set by a delivery.
  * FILES        queue/drop, queue/lock/trigger
- * EXIT CODES   0 queued. 11 address too long or not possible. 51 out of
- *              memory. 52 not finished within 24 hours. 53 write error. 54
- *              read error. 62 no queue. 64 cannot create a file there. 81
- *              internal bug. 91 envelope format.
+ * EXIT CODES   0 queued. 11 address too long or not possible. 31 message and
+ *              envelope of more than 1 GiB. 51 out of memory. 52 not finished
+ *              within 24 hours. 53 write error. 54 read error. 62 no queue. 64
+ *              cannot create a file there. 81 internal bug. 91 envelope
+ *              format.
  * SEE ALSO     qmail-inject, qmail-send
  */
 import { createReadStream } from "node:fs";
@@ -21,10 +22,12 @@ import { PermanentError, TemporaryError } from "../../lib/errors.ts";
 import { type ExitCode, SUCCESS } from "../../lib/exit-code.ts";
 import type { Host, Program } from "../../lib/program.ts";
 import type { Submission } from "../../lib/queue-door.ts";
+import { MessageTooLong } from "../queue/drop-file.ts";
 import { DropError, DropQueue } from "./drop-queue.ts";
 import { readEnvelope } from "./envelope.ts";
 
 const ADDRESS = 11;
+const TOO_LONG = 31;
 const TIMEOUT = 52;
 const READ_ERROR = 54;
 const BUG = 81;
@@ -61,8 +64,14 @@ async function queueMessage(host: Host, submission: Submission): Promise<ExitCod
     await submission.commit();
     return SUCCESS;
   } catch (error) {
-    if (error instanceof DropError) return error.queueExitCode;
-    if (error instanceof PermanentError) return ADDRESS;
-    return error instanceof TemporaryError ? BUG : READ_ERROR;
+    return exitCodeOf(error);
   }
+}
+
+/** Why nothing was queued, for whoever knows only a number of it. */
+export function exitCodeOf(error: unknown): ExitCode {
+  if (error instanceof DropError) return error.queueExitCode;
+  if (error instanceof MessageTooLong) return TOO_LONG;
+  if (error instanceof PermanentError) return ADDRESS;
+  return error instanceof TemporaryError ? BUG : READ_ERROR;
 }

@@ -29,6 +29,10 @@ export const DROP_TRAILER_BYTES = 36;
 export const DROP_VERSION = 1;
 /** The reader removes larger files, so the writer refuses them. */
 export const DROP_FILE_LIMIT = 1 << 30;
+
+/** Message and envelope are larger than a drop file may be. */
+export class MessageTooLong extends PermanentError {}
+
 const MAGIC = Buffer.from("ezqdrop\n", "latin1");
 const flags: Record<Urgency, number> = { normal: 0, bulk: 1, reply: 2 };
 
@@ -149,7 +153,7 @@ export class DropWriter {
 
   private flush(): void {
     this.fileBytes += this.heldBytes;
-    if (this.fileBytes > this.limitBytes) throw new PermanentError("qq message too long (#5.2.3)");
+    if (this.fileBytes > this.limitBytes) throw new MessageTooLong("qq message too long (#5.2.3)");
     const bytes = Buffer.concat(this.held);
     this.held = [];
     this.heldBytes = 0;

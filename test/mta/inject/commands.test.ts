@@ -18,7 +18,13 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { DROP_TRAILER_BYTES, decodeDropTrailer } from "../../../src/mta/queue/drop-file.ts";
+import { queueVerdict } from "../../../src/lib/exit-code.ts";
+import { exitCodeOf } from "../../../src/mta/inject/qmail-queue.ts";
+import {
+  DROP_TRAILER_BYTES,
+  DropWriter,
+  decodeDropTrailer,
+} from "../../../src/mta/queue/drop-file.ts";
 
 const bin = join(dirname(fileURLToPath(import.meta.url)), "..", "..", "..", "bin");
 
@@ -96,6 +102,21 @@ describe("qmail-queue", () => {
   ])("%s leaves nothing", (_, envelope, code) => {
     expect(queue(envelope)).toBe(code);
     expect(readdirSync(join(home, "queue", "drop"))).toEqual([]);
+  });
+
+  test("a message larger than a drop file may be is not told as a bad address", () => {
+    const writer = new DropWriter({ home, pid: 1, limitBytes: 1000 });
+    writer.put("x".repeat(2000));
+    writer.from("");
+    let code: number | undefined;
+    try {
+      writer.commit();
+    } catch (error) {
+      code = exitCodeOf(error);
+    }
+    writer.abort();
+    expect(code).toBe(31);
+    expect(queueVerdict(31)).toMatchObject({ letter: "D", text: expect.stringContaining("5.3.0") });
   });
 
   test("takes no recipients at all, and an empty sender", () => {
