@@ -44,10 +44,10 @@ export type WorkerMessage =
   /** Deliveries that ended. */
   | { type: "results"; reports: Report[] }
   | { type: "heartbeat" }
-  /** The delivery has program lines and holds the worker alone until its result. */
-  | { type: "exclusive"; delivery: number }
-  /** Not begun, give it to another worker; `program`: because it has program lines itself. */
-  | { type: "back"; delivery: number; program: boolean };
+  /** The delivery has program lines and may take long; `alone`: until its result the worker is its own. */
+  | { type: "program"; delivery: number; alone: boolean }
+  /** Not begun, give it to another worker; `alone`: because it needs one to itself. */
+  | { type: "back"; delivery: number; alone: boolean };
 
 export function writeWorker(out: FrameWriter, m: WorkerMessage): void {
   switch (m.type) {
@@ -94,14 +94,12 @@ export function writeWorker(out: FrameWriter, m: WorkerMessage): void {
     case "heartbeat":
       out.begin(35);
       break;
-    case "exclusive":
-      out.begin(36).u53(m.delivery);
-      break;
+    case "program":
     case "back":
       out
-        .begin(37)
+        .begin(m.type === "program" ? 36 : 37)
         .u53(m.delivery)
-        .u8(m.program ? 1 : 0);
+        .u8(m.alone ? 1 : 0);
       break;
     default:
       m satisfies never;
@@ -151,9 +149,9 @@ export function readWorker(f: Frame): WorkerMessage {
     case 35:
       return { type: "heartbeat" };
     case 36:
-      return { type: "exclusive", delivery: f.u53() };
+      return { type: "program", delivery: f.u53(), alone: f.u8() !== 0 };
     case 37:
-      return { type: "back", delivery: f.u53(), program: f.u8() !== 0 };
+      return { type: "back", delivery: f.u53(), alone: f.u8() !== 0 };
     default:
       throw new FrameError(`unknown worker message ${f.type}`);
   }

@@ -25,6 +25,9 @@ for (const signal of ["SIGTERM", "SIGINT", "SIGHUP", "SIGALRM", "SIGQUIT"] as co
   process.on(signal, () => {});
 }
 
+/** Lists work here, and with a database that waits for nobody; what other lines run waits for a child. */
+const LIST_PROGRAM = /\bezmlm-/;
+
 let worker: Worker | undefined;
 
 function leave(code: number): void {
@@ -72,6 +75,7 @@ async function serve(welcome: Extract<WorkerMessage, { type: "welcome" }>): Prom
         : StoredMessage.from(queue.fetch(message, token, sizeBytes), directory, SMALL_BODY),
     ),
     defaultDelivery,
+    needsWorker: (line) => LIST_PROGRAM.test(line),
     send: (message) => channel.send(message),
     stopped: () => leave(0),
   });

@@ -1,5 +1,5 @@
 /**
- * All workers. Only a worker can see what a .qmail file says; whether it has program lines is remembered
+ * All workers. Only a worker can see what a .qmail file says; which program lines it has is remembered
  * per address. When the number of all workers is used up, uids that have none come in turn: idle workers
  * leave for them, then those that have served longest. Program lines, which may take long, never hold
  * all of them.
@@ -8,7 +8,7 @@ import type { Report } from "../channel/protocol.ts";
 import type { UserRecord } from "../channel/worker-messages.ts";
 import type { WorkerLimits } from "./limits.ts";
 import { CANNOT_RUN, CRASHED, localReport } from "./report.ts";
-import { addressKey, WorkerGroup } from "./worker-group.ts";
+import { addressKey, type Need, WorkerGroup } from "./worker-group.ts";
 import { type Run, WorkerProcess, type WorkerStart } from "./worker-process.ts";
 
 /** Addresses remembered as leading to program lines. */
@@ -34,8 +34,8 @@ export class WorkerPool {
   private readonly without = new Set<WorkerGroup>();
   /** Groups that have workers and more deliveries than those can take. */
   private readonly beyond = new Set<WorkerGroup>();
-  /** Addresses with program lines, and how many workers each has killed. */
-  private readonly programs = new Map<string, { kills: number }>();
+  /** Addresses with program lines; `alone`: they need a worker to themselves. How many each has killed. */
+  private readonly programs = new Map<string, { readonly alone: boolean; kills: number }>();
   /** Somebody could not have one more worker for a program line. */
   private heldUp = false;
   private stopping = false;
@@ -47,7 +47,7 @@ export class WorkerPool {
   /** Take a delivery; its report comes through the context. */
   submit(run: Run): void {
     const group = this.group(run.user);
-    group.add(run, this.isProgram(run));
+    group.add(run, this.needOf(run));
     this.place(group);
   }
 
@@ -102,7 +102,7 @@ export class WorkerPool {
   private readonly mayHold = (): number => {
     const { total } = this.context.limits;
     let held = 0;
-    for (const worker of this.live.keys()) if (worker.occupant) held++;
+    for (const worker of this.live.keys()) if (worker.isHeld) held++;
     const left = Math.max(0, total - Math.floor(total / 4) - held);
     if (left === 0) this.heldUp = true;
     return left;
@@ -124,14 +124,16 @@ export class WorkerPool {
     this.line(group);
   }
 
-  /** Whether the address is known to lead to program lines. */
-  private isProgram(run: Run): boolean {
-    return this.programs.size > 0 && this.programs.has(addressKey(run));
+  /** What its address is known to need. */
+  private needOf(run: Run): Need {
+    const known = this.programs.size > 0 ? this.programs.get(addressKey(run)) : undefined;
+    if (!known) return "room";
+    return known.alone && known.kills < this.context.limits.killsForgiven ? "worker" : "program";
   }
 
   private start(worker: WorkerProcess, run: Run): void {
-    const kills = this.isProgram(run) ? this.programs.get(addressKey(run))?.kills : 0;
-    const asCommand = (kills ?? 0) >= this.context.limits.killsForgiven;
+    const known = this.programs.size > 0 ? this.programs.get(addressKey(run)) : undefined;
+    const asCommand = known !== undefined && known.kills >= this.context.limits.killsForgiven;
     const ready = asCommand ? { ...run, asCommand } : run;
     if (worker.occupant === run) worker.occupant = ready;
     worker.run(ready);
@@ -208,7 +210,7 @@ export class WorkerPool {
       else if (other === group || !worker.ready) continue;
       else if (worker.runs.size === 0) {
         if (!idle || worker.idleSince < idle.idleSince) idle = worker;
-      } else if (!worker.occupant && now - worker.readyAt >= this.context.limits.tenureMs) {
+      } else if (!worker.isHeld && now - worker.readyAt >= this.context.limits.tenureMs) {
         if (!veteran || worker.readyAt < veteran.readyAt) veteran = worker;
       }
     }
@@ -231,10 +233,10 @@ export class WorkerPool {
         this.place(group);
         if (worker.runs.size === 0) this.thinOut();
       },
-      exclusive: (run) => this.remember(run),
-      back: (run, program) => {
-        if (program) this.remember(run);
-        group.putBack(run, program || this.isProgram(run));
+      program: (run, alone) => this.remember(run, alone),
+      back: (run, alone) => {
+        if (alone) this.remember(run, alone);
+        group.putBack(run, this.needOf(run));
         this.place(group);
       },
       lost: (runs, occupant) => {
@@ -264,9 +266,12 @@ export class WorkerPool {
     for (const run of group.takeAll()) this.context.report(localReport(run.delivery, code));
   }
 
-  private remember(run: Run): void {
+  private remember(run: Run, alone: boolean): void {
     const key = addressKey(run);
-    if (!this.programs.has(key)) this.programs.set(key, { kills: 0 });
+    const known = this.programs.get(key);
+    // As a command it says that it needs no worker, which it does only as a command.
+    if (run.asCommand || known?.alone === alone) return;
+    this.programs.set(key, { alone, kills: known?.kills ?? 0 });
     if (this.programs.size <= MEMORY) return;
     const [oldest] = this.programs.keys();
     if (oldest !== undefined) this.programs.delete(oldest);

@@ -26,16 +26,20 @@ export interface WorkerStart {
 export interface WorkerEvents {
   ready(): void;
   results(reports: Report[]): void;
-  exclusive(run: Run): void;
-  back(run: Run, program: boolean): void;
-  /** Once, at the end; `runs` got no result. `occupant`: the one that held the worker alone. */
+  /** It has program lines; `alone`: the worker is its own. */
+  program(run: Run, alone: boolean): void;
+  /** Not begun; `alone`: it needs a worker of its own. */
+  back(run: Run, alone: boolean): void;
+  /** Once, at the end; `runs` got no result. `occupant`: the one that had the worker to itself. */
   lost(runs: Run[], occupant: Run | undefined): void;
 }
 
 export class WorkerProcess {
   readonly runs = new Map<number, { run: Run; since: number }>();
-  /** The delivery that holds the worker alone, or was sent to do so. */
+  /** The delivery that has the worker to itself, or was sent to. */
   occupant: Run | undefined;
+  /** Deliveries with program lines beside others, by number. */
+  readonly programs = new Set<number>();
   /** When the last delivery ended, for the idle limit. */
   idleSince: number;
   ready = false;
@@ -92,6 +96,11 @@ export class WorkerProcess {
     return this.child.pid;
   }
 
+  /** Program lines run in it, which may take long. */
+  get isHeld(): boolean {
+    return this.occupant !== undefined || this.programs.size > 0;
+  }
+
   run(run: Run): void {
     this.runs.set(run.delivery, { run, since: this.now() });
     this.channel.send(run);
@@ -132,17 +141,17 @@ export class WorkerProcess {
         if (known.length > 0) this.events.results(known);
         break;
       }
-      case "exclusive": {
+      case "program": {
         const run = this.runs.get(message.delivery)?.run;
-        if (run) {
-          this.occupant = run;
-          this.events.exclusive(run);
-        }
+        if (!run) break;
+        if (message.alone) this.occupant = run;
+        else this.programs.add(message.delivery);
+        this.events.program(run, message.alone);
         break;
       }
       case "back": {
         const run = this.take(message.delivery);
-        if (run) this.events.back(run, message.program);
+        if (run) this.events.back(run, message.alone);
         break;
       }
       case "heartbeat":
@@ -156,6 +165,7 @@ export class WorkerProcess {
   private take(delivery: number): Run | undefined {
     const run = this.runs.get(delivery)?.run;
     this.runs.delete(delivery);
+    this.programs.delete(delivery);
     if (run && this.occupant === run) this.occupant = undefined;
     if (this.runs.size === 0) this.idleSince = this.now();
     return run;

@@ -1,7 +1,8 @@
 /**
  * A local worker: takes deliveries for one uid from qmail-lspawn and runs them as that user, which it
- * is. Deliveries to files and forwards run at once; one with program lines has the worker to itself, so
- * that killing the worker ends nothing else. What does not fit now goes back to qmail-lspawn unbegun.
+ * is. They run side by side, but for those of lists: what works in this process for long has it to
+ * itself, so that it holds up nothing and killing the worker ends nothing else. What does not fit now
+ * goes back to qmail-lspawn unbegun.
  */
 import { TemporaryError } from "../../lib/errors.ts";
 import type { Report } from "../channel/protocol.ts";
@@ -31,6 +32,8 @@ export interface WorkerContext {
   readonly site: DeliverySite;
   readonly bodies: BodyCache;
   readonly defaultDelivery: string;
+  /** Whether a program line works in this process for long. */
+  needsWorker(line: string): boolean;
   send(message: WorkerMessage): void;
   /** Everything told to stop has ended. */
   stopped(): void;
@@ -47,7 +50,8 @@ export class Worker {
   private readonly plans = new Map<string, DeliveryPlan>();
   /** Of this turn. */
   private reports: Report[] = [];
-  private exclusive = false;
+  /** One runs that has the worker to itself. */
+  private taken = false;
   private stopping = false;
 
   constructor(context: WorkerContext) {
@@ -70,8 +74,8 @@ export class Worker {
 
   private start(run: Run): void {
     const { delivery } = run;
-    if (this.exclusive || this.stopping) {
-      this.context.send({ type: "back", delivery, program: false });
+    if (this.taken || this.stopping) {
+      this.context.send({ type: "back", delivery, alone: false });
       return;
     }
     let plan: DeliveryPlan;
@@ -83,22 +87,25 @@ export class Worker {
       this.report(localReport(delivery, code, output.bytes()));
       return;
     }
-    if (plan.hasProgram && this.running.size > 0) {
-      this.context.send({ type: "back", delivery, program: true });
+    const alone = plan.hasProgram && !run.asCommand && this.needsWorker(plan);
+    if (alone && this.running.size > 0) {
+      this.context.send({ type: "back", delivery, alone });
       return;
     }
-    if (plan.hasProgram) {
-      this.exclusive = true;
-      this.context.send({ type: "exclusive", delivery });
-    }
+    if (plan.hasProgram) this.context.send({ type: "program", delivery, alone });
+    this.taken = alone;
     const controller = plan.hasProgram ? new AbortController() : undefined;
     this.running.set(delivery, controller);
     void this.deliver(run, plan, controller).then((report) => {
       this.running.delete(delivery);
-      this.exclusive = false;
+      this.taken = false;
       this.report(report);
       this.stopWhenIdle();
     });
+  }
+
+  private needsWorker({ instructions }: DeliveryPlan): boolean {
+    return instructions.some((i) => i.kind === "program" && this.context.needsWorker(i.command));
   }
 
   /** Deliveries that came in one turn share what they find, where it is files alone: one look at the home. */

@@ -20,8 +20,9 @@ const channel: Channel<WorkerMessage, WorkerMessage> = new Channel(
       }
       if (message.type !== "run") return;
       const { delivery, local, asCommand } = message;
-      const alone = ["hang", "crash", "quick-program"].includes(local);
-      if (alone) channel.send({ type: "exclusive", delivery });
+      const alone = ["hang", "crash", "quick-program"].includes(local) && !asCommand;
+      const program = alone || asCommand || /^(sleep|quick-line)/.test(local);
+      if (program) channel.send({ type: "program", delivery, alone });
       channel.flush();
       if (asCommand) report(delivery, "as command");
       else if (local === "crash") process.exit(1);
@@ -30,7 +31,8 @@ const channel: Channel<WorkerMessage, WorkerMessage> = new Channel(
         channel.flush();
         process.exit(0);
       } else if (local === "garbage") channel.send({ type: "stop" });
-      else if (local !== "hang") report(delivery, `by ${process.pid}`);
+      else if (local !== "hang" && !local.startsWith("sleep"))
+        report(delivery, `by ${process.pid}`);
     },
     closed: () => process.exit(111),
   },

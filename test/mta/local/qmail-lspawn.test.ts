@@ -172,13 +172,17 @@ test("a worker killed by a line answers Z, and others go on", async () => {
   expect(newMail(home)).toHaveLength(1);
 });
 
-test("a sleeping program line holds up no delivery to files", async () => {
-  const home = await startJoe({ ".qmail-slow": "|while test ! -f go; do sleep 0.05; done\n" });
-  const slow = [rig.deliver("joe-slow@test.example"), rig.deliver("joe-slow@test.example")];
+test("program lines that sleep hold up nobody: neither files nor each other", async () => {
+  const line = "|echo >> started; while test ! -f go; do sleep 0.05; done\n";
+  const names = ["one", "two", "three", "four", "five"];
+  const home = await startJoe(Object.fromEntries(names.map((name) => [`.qmail-${name}`, line])));
+  const slow = [...names, ...names].map((name) => rig.deliver(`joe-${name}@test.example`));
   for (let n = 0; n < 5; n++) {
     expect(await rig.outcome("joe@test.example")).toBe("Kdid 1+0+0\n");
   }
-  expect(slow.map((delivery) => rig.reports.has(delivery))).toEqual([false, false]);
+  const started = (): number => readFileSync(join(home, "started")).length;
+  await expect.poll(started, { timeout: 10_000 }).toBe(slow.length);
+  expect(slow.some((delivery) => rig.reports.has(delivery))).toBe(false);
   writeFileSync(join(home, "go"), "");
   for (const delivery of slow) expect((await rig.report(delivery)).text).toBe("did 0+0+1\n");
 });

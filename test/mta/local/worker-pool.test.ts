@@ -210,10 +210,37 @@ test("200 uids are served under a cap of 6 workers, whatever the first ones have
   for (const delivery of cold) expect(reports.get(delivery)?.verdict).toBe("K");
 }, 120_000);
 
-test("program lines never hold all workers", async () => {
+test("program lines of many addresses share a worker of the uid, with files and beside lists", async () => {
+  const made = makePool({ perWorker: 20 });
+  for (let n = 0; n < 15; n++) submit(`sleep${n}`);
+  for (let n = 0; n < 3; n++) submit("sleep0");
+  const first = await outcome(submit("file"));
+  expect(made.workerPids).toHaveLength(1);
+  expect(await outcome(submit("file"))).toBe(first);
+  expect(await outcome(submit("quick-program"))).toMatch(/^Kby /);
+  expect(await outcome(submit("quick-program"))).not.toBe(first);
+  expect(made.pending).toBe(18);
+  made.stop();
+});
+
+test("program lines leave a quarter of all workers to others", async () => {
+  const made = makePool({ total: 4 });
+  expect(await outcome(submit("quick-line", 4))).toMatch(/^Kby /);
+  for (let uid = 1; uid <= 3; uid++) {
+    submit("sleep", uid);
+    expect(await outcome(submit("file", uid))).toMatch(/^Kby /);
+  }
+  const waits = submit("quick-line", 4);
+  expect(await outcome(submit("file", 5))).toMatch(/^Kby /);
+  expect(await outcome(submit("file", 4))).toMatch(/^Kby /);
+  expect(reports.has(waits)).toBe(false);
+  made.stop();
+});
+
+test("lists never hold all workers", async () => {
   const made = makePool({ total: 4, perUid: 9 });
   submit("hang");
-  // Its worker said that it is a program line before it took this.
+  // Its worker said what it is before it took this.
   expect(await outcome(submit("file"))).toMatch(/^Kby /);
   for (let n = 0; n < 6; n++) submit("hang");
   await until(() => made.workerPids.length >= 3);
@@ -222,10 +249,10 @@ test("program lines never hold all workers", async () => {
   made.stop();
 });
 
-test("program lines of one address leave a worker for those of another", async () => {
+test("lists of one address leave a worker for those of another", async () => {
   const made = makePool({ perUid: 4 });
   submit("hang");
-  // Its worker said that it is a program line before it took this.
+  // Its worker said what it is before it took this.
   expect(await outcome(submit("file"))).toMatch(/^Kby /);
   for (let sent = 1; sent < 9; sent++) submit("hang");
   await until(() => made.workerPids.length >= 2);
@@ -235,7 +262,7 @@ test("program lines of one address leave a worker for those of another", async (
   made.stop();
 });
 
-test("program lines leave one worker of the uid free", async () => {
+test("lists leave one worker of the uid free", async () => {
   const made = makePool({ perUid: 2 });
   submit("hang");
   submit("hang");
