@@ -68,22 +68,17 @@ export class Bodies {
     const known = this.coming.get(message);
     if (known) return known;
     const source = exactly(this.fetch(message, token, sizeBytes), sizeBytes);
-    const body = collectBody(source, this.directory, SMALL_BODY).then(
-      (done) => {
-        // Forgotten while it came: whoever waits for it still gets it, nobody else does.
-        if (this.coming.get(message) === body) this.keep(message, done);
-        this.coming.delete(message);
+    const body = collectBody(source, this.directory, SMALL_BODY)
+      .then((done) => {
+        this.keep(message, done);
         return done;
-      },
-      (error) => {
-        if (this.coming.get(message) === body) this.coming.delete(message);
-        throw error;
-      },
-    );
+      })
+      .finally(() => this.coming.delete(message));
     this.coming.set(message, body);
     return body;
   }
 
+  /** Never while a pull is under way: the slots that wait for it have not been reported. */
   forget(message: number): void {
     this.parts.delete(message);
     this.ready.get(message)?.release();
