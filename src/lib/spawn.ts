@@ -5,9 +5,9 @@
  */
 import type { ChildProcess, StdioOptions } from "node:child_process";
 import { closeSync, openSync } from "node:fs";
-import type { Readable } from "node:stream";
+import { copyOutput, feedChild } from "./child-streams.ts";
 import type { MessageInput } from "./message-input.ts";
-import type { CommandRunner, Environment, ExitStatus, Output, RunOptions } from "./program.ts";
+import type { CommandRunner, Environment, ExitStatus, RunOptions } from "./program.ts";
 
 export interface SpawnContext {
   readonly cwd: string;
@@ -46,9 +46,9 @@ export class ProcessCommands implements CommandRunner {
       const child = spawn(program, args, { cwd: this.context.cwd, env, stdio });
       const ended = exitStatus(child);
       await Promise.all([
-        feed(input, child),
-        copy(child.stdout, options.stdout),
-        copy(child.stderr, options.stderr),
+        feedChild(input, child),
+        copyOutput(child.stdout, options.stdout),
+        copyOutput(child.stderr, options.stderr),
         ended,
       ]);
       return await ended;
@@ -78,33 +78,4 @@ function exitStatus(child: ChildProcess): Promise<ExitStatus> {
       resolve(signal === null ? { code: code ?? KILLED } : { code: KILLED, signal });
     });
   });
-}
-
-/** Give the input to a child that reads a pipe. A child that stops reading is no error. */
-async function feed(input: MessageInput, child: ChildProcess): Promise<void> {
-  const pipe = child.stdin;
-  if (!pipe) return;
-  let broken = false;
-  const gone = new Promise<void>((resolve) => {
-    pipe.on("error", () => {});
-    pipe.on("close", () => {
-      broken = true;
-      resolve();
-    });
-  });
-  for await (const chunk of input.chunks()) {
-    if (broken) return;
-    if (!pipe.write(chunk)) {
-      await Promise.race([new Promise((drained) => pipe.once("drain", drained)), gone]);
-    }
-  }
-  pipe.end();
-}
-
-async function copy(from: Readable | null, to: Output | undefined): Promise<void> {
-  if (!from || !to) return;
-  for await (const chunk of from) {
-    to.write(chunk as Buffer);
-    await to.flush();
-  }
 }

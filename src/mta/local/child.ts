@@ -3,8 +3,8 @@
  * everything they started, output into the report in the order it was written.
  */
 import { type ChildProcess, spawn } from "node:child_process";
-import type { Readable } from "node:stream";
 import { setTimeout as sleep } from "node:timers/promises";
+import { copyOutput, feedChild } from "../../lib/child-streams.ts";
 import { TEMPORARY } from "../../lib/exit-code.ts";
 import type { MessageInput } from "../../lib/message-input.ts";
 import type { Environment, ExitStatus, Output, SignalGroup } from "../../lib/program.ts";
@@ -47,9 +47,13 @@ export async function runChild(
   const ended = exit(child);
   options.signal.addEventListener("abort", stop, { once: true });
   if (options.signal.aborted) stop();
-  const copies = [copy(child.stdout, options.stdout), copy(child.stderr, options.stderr)];
+  const copies = [
+    copyOutput(child.stdout, options.stdout),
+    copyOutput(child.stderr, options.stderr),
+  ];
   try {
-    if (typeof options.stdin !== "number") await Promise.race([feed(options.stdin, child), ended]);
+    if (typeof options.stdin !== "number")
+      await Promise.race([feedChild(options.stdin, child), ended]);
     const status = await ended;
     options.signal.removeEventListener("abort", stop);
     await group.end();
@@ -108,32 +112,6 @@ function exit(child: ChildProcess): Promise<ExitStatus> {
       resolve(signal === null ? { code: code ?? TEMPORARY } : { code: TEMPORARY, signal });
     });
   });
-}
-
-/** Give the input to a child that reads a pipe. A child that stops reading is no error. */
-async function feed(input: MessageInput, child: ChildProcess): Promise<void> {
-  const pipe = child.stdin;
-  if (!pipe) return;
-  const gone = new Promise<void>((resolve) => {
-    pipe.on("error", () => {});
-    pipe.on("close", resolve);
-  });
-  for await (const chunk of input.chunks()) {
-    if (pipe.destroyed) return;
-    if (!pipe.write(chunk)) {
-      await Promise.race([new Promise((drained) => pipe.once("drain", drained)), gone]);
-    }
-  }
-  pipe.end();
-}
-
-async function copy(from: Readable | null, to: Output): Promise<void> {
-  if (!from) return;
-  try {
-    for await (const chunk of from) to.write(chunk as Buffer);
-  } catch (error) {
-    if (!from.destroyed) throw error;
-  }
 }
 
 /** All output, unless a child in the background keeps the pipe open. */
