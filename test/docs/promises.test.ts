@@ -54,6 +54,20 @@ test.each(Object.entries(programs))(
   },
 );
 
+test("every name after SEE ALSO has a manual page", () => {
+  const heads = sources("src").flatMap(
+    (path) => /^\/\*\*\n( \* NAME [\s\S]*?)\n \*\//.exec(read(path))?.[1] ?? [],
+  );
+  const pages = new Set(heads.map((head) => /NAME +([^\s,]+)/.exec(head)?.[1]));
+  for (const head of heads) {
+    const name = /NAME +(\S+)/.exec(head)?.[1];
+    const [, list = ""] = /^ \* SEE ALSO +((?:.*\n \* {5,})*.*)$/m.exec(head) ?? [];
+    for (const other of list.split(/[\s,*]+/)) {
+      if (other !== "") expect(pages, `SEE ALSO of ${name}`).toContain(other);
+    }
+  }
+});
+
 test("every program is an npm bin entry", () => {
   const { bin } = JSON.parse(read("package.json")) as { bin: Record<string, string> };
   expect(Object.keys(bin)).toEqual(Object.keys(programs));

@@ -17,7 +17,7 @@
  * SECURITY     Input is hostile: header and body are read up to a limit only.
  * STANDARDS    RFC 3464 (delivery status), RFC 3834 (automatic responses), RFC 8098 (receipts)
  * BUGS         Notices that follow no standard are known by English text only.
- * SEE ALSO     ezmlm-return, ezmlm-manage, qmail-command
+ * SEE ALSO     ezmlm-return, ezmlm-manage, qmail-local
  */
 import { asciiLower } from "../../lib/address.ts";
 import { type ExitCode, STOP, SUCCESS } from "../../lib/exit-code.ts";

@@ -17,7 +17,7 @@
  * EXIT CODES   0 not for us. 99 sent on or answered, or silently dropped. 100
  *              refused. 111 try again.
  * SECURITY     Words have letters, digits and . - _ + only.
- * SEE ALSO     ezmlm-manage, ezmlm-glconf
+ * SEE ALSO     ezmlm-manage
  */
 import { readFileSync } from "node:fs";
 import { resolve } from "node:path";

@@ -5,7 +5,7 @@
  *              prints error and bounces the message.
  * EXIT CODES   100 bounced, or wrong usage. 0 program said no, or cannot be found. 111 program exited
  *              111 or crashed.
- * SEE ALSO     condredirect, except, dot-qmail, qmail-command
+ * SEE ALSO     condredirect, except, qmail-local
  */
 import { PERMANENT, SUCCESS } from "../../lib/exit-code.ts";
 import { OptionTable } from "../../lib/option.ts";

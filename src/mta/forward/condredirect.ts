@@ -7,7 +7,7 @@
  * EXIT CODES   99 redirected. 0 program said no, or cannot be found. 100 wrong usage, or a variable
  *              is missing. 111 program exited 111 or crashed, or the message cannot be queued now.
  * DIAGNOSTICS  `condredirect: qp N` on standard error.
- * SEE ALSO     forward, bouncesaying, except, dot-qmail, qmail-command
+ * SEE ALSO     forward, bouncesaying, except, qmail-local
  */
 import { STOP, SUCCESS } from "../../lib/exit-code.ts";
 import { OptionTable } from "../../lib/option.ts";

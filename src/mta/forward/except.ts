@@ -4,7 +4,7 @@
  * DESCRIPTION  In a .qmail file: feeds the message to program, and succeeds where it fails.
  * EXIT CODES   100 program exited 0, or wrong usage. 111 program exited 111 or crashed. 0 any other
  *              end, also when program cannot be found.
- * SEE ALSO     bouncesaying, condredirect, qmail-command
+ * SEE ALSO     bouncesaying, condredirect, qmail-local
  */
 import { PERMANENT, SUCCESS } from "../../lib/exit-code.ts";
 import { OptionTable } from "../../lib/option.ts";

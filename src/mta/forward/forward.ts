@@ -6,7 +6,7 @@
  * ENVIRONMENT  NEWSENDER and DTLINE, set by qmail-local.
  * EXIT CODES   0 queued. 100 permanent failure, or a variable is missing. 111 temporary failure.
  * DIAGNOSTICS  `forward: qp N` on standard error.
- * SEE ALSO     dot-qmail, qmail-command, condredirect
+ * SEE ALSO     condredirect, qmail-local
  */
 import { SUCCESS } from "../../lib/exit-code.ts";
 import { OptionTable } from "../../lib/option.ts";

@@ -12,7 +12,7 @@
  * ENVIRONMENT  UFLINE, RPLINE and DTLINE, set by qmail-local.
  * EXIT CODES   Those of program. 100 wrong usage, a missing variable, or program cannot be run. 111
  *              program crashed or cannot be run now.
- * SEE ALSO     dot-qmail, qmail-command, mbox
+ * SEE ALSO     qmail-local
  */
 import { errorText, isTemporaryErrno, PermanentError, TemporaryError } from "../../lib/errors.ts";
 import type { MessageInput } from "../../lib/message-input.ts";

@@ -3,7 +3,7 @@
  * SYNOPSIS     maildirmake dir
  * DESCRIPTION  Makes the directory with its tmp, new and cur, readable by its owner alone.
  * EXIT CODES   0 made. 100 wrong usage. 111 trouble.
- * SEE ALSO     maildir, dot-qmail
+ * SEE ALSO     qmail-local
  */
 import { chmodSync, mkdirSync } from "node:fs";
 import { join, resolve } from "node:path";

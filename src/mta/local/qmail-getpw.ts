@@ -6,7 +6,7 @@
  *              a dash, if it is not root and owns its home; else alias.
  * EXIT CODES   0 found. 100 wrong usage. 115 a home cannot be reached now. 116 there is no alias
  *              account. 121 the accounts cannot be asked.
- * SEE ALSO     qmail-users, qmail-lspawn
+ * SEE ALSO     qmail-lspawn, qmail-newu
  */
 import { SUCCESS } from "../../lib/exit-code.ts";
 import { OptionTable } from "../../lib/option.ts";

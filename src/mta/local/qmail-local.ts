@@ -15,7 +15,7 @@
  * DIAGNOSTICS  On success `did F+W+P` (files, forwards, programs), then `qp N` if something was
  *              forwarded.
  * SECURITY     A home or .qmail file that others may write, or a sticky home, defers the mail.
- * SEE ALSO     dot-qmail, qmail-command, qmail-lspawn, maildir, mbox
+ * SEE ALSO     qmail-lspawn, maildirmake, forward, preline
  */
 import { hostname, tmpdir } from "node:os";
 import { OptionTable } from "../../lib/option.ts";

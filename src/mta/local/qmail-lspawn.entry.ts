@@ -12,7 +12,7 @@
  * EXIT CODES   0 stopped. 111 the queue is gone or refuses us.
  * SECURITY     Runs as root; reads no message and no file of a user. Never delivers as root.
  * BUGS         Signals are ignored: qmail-start says when to stop.
- * SEE ALSO     qmail-local, qmail-users, qmail-newu, qmail-getpw, qmail-send
+ * SEE ALSO     qmail-local, qmail-newu, qmail-getpw, qmail-send
  */
 import { randomBytes } from "node:crypto";
 import { Socket } from "node:net";

@@ -6,7 +6,7 @@
  *              large file cheap.
  * FILES        users/assign, users/cdb, users/cdb.tmp
  * EXIT CODES   0 done. 111 trouble; users/cdb is as before.
- * SEE ALSO     qmail-users, qmail-lspawn
+ * SEE ALSO     qmail-lspawn, qmail-getpw
  */
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
