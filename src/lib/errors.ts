@@ -65,16 +65,26 @@ export function errorText(error: unknown): string {
 /** Causes further down than this say nothing new. */
 const CAUSES = 5;
 
-/** `errorText` of an error and of what caused it, as `unable to open mutex: access denied`: for a log line. */
+/**
+ * What went wrong and what caused it, as `unable to open mutex: access denied`: for a log line of ours. No names
+ * of files, which may be a stranger's.
+ */
 export function causeText(error: unknown): string {
-  let text = errorText(error);
+  let text = fullText(error);
   let one = error;
   for (let depth = 0; depth < CAUSES && one instanceof Error && one.cause; depth++) {
     one = one.cause;
-    const why = errorText(one);
+    const why = fullText(one);
     if (!text.includes(why)) text += `: ${why}`;
   }
   return text;
+}
+
+/** As `errorText`; of what is no system error the code alone would say too little. */
+function fullText(error: unknown): string {
+  const text = errorText(error);
+  if (!(error instanceof Error) || text === error.message || "syscall" in error) return text;
+  return "code" in error && text === error.code ? `${error.message} (${text})` : text;
 }
 
 /** System errors after which an open or exec may work later. qmail reference 8.8. */

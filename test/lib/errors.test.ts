@@ -26,6 +26,18 @@ test("causeText() tells every cause once", () => {
   expect(causeText("less than 32 MiB of disk are free")).toBe("less than 32 MiB of disk are free");
 });
 
+test("causeText() says what a code means, but no name of a file that a stranger chose", () => {
+  const full = Object.assign(new Error("database or disk is full"), { code: "SQLITE_FULL" });
+  expect(causeText(new TemporaryError("unable to mark", { cause: full }))).toBe(
+    "unable to mark: database or disk is full (SQLITE_FULL)",
+  );
+  const odd = Object.assign(new Error("EXDEV: cross-device link, rename 'evil'"), {
+    code: "EXDEV",
+    syscall: "rename",
+  });
+  expect(causeText(odd)).toBe("EXDEV");
+});
+
 test("causeText() ends, also where errors cause each other", () => {
   const one = new Error("one");
   const two = new Error("two", { cause: one });

@@ -1,6 +1,6 @@
 /** The reader thread: pages, bodies and checkpoints, so that the writer never waits for them. */
 import { parentPort, workerData } from "node:worker_threads";
-import { errorText } from "../../lib/errors.ts";
+import { causeText } from "../../lib/errors.ts";
 import { openDatabase } from "../../lib/sqlite.ts";
 import { queueMigrations } from "./schema.ts";
 import { QueueView } from "./view.ts";
@@ -18,7 +18,7 @@ parentPort?.on("message", (message: { ticket: number; request: ReadRequest } | n
   try {
     parentPort?.postMessage({ ticket: message.ticket, value: view.answer(message.request) });
   } catch (error) {
-    parentPort?.postMessage({ ticket: message.ticket, error: errorText(error) });
+    parentPort?.postMessage({ ticket: message.ticket, error: causeText(error) });
   }
 });
 parentPort?.postMessage("open");

@@ -7,7 +7,7 @@
  */
 import { closeSync, openSync, readSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import { errorText } from "../../lib/errors.ts";
+import { causeText } from "../../lib/errors.ts";
 import { sqliteCode } from "../../lib/sqlite.ts";
 import { Router } from "../send/route.ts";
 import { crashBackoff } from "../send/schedule.ts";
@@ -81,7 +81,7 @@ export class Writer {
     try {
       return this.transaction(batch);
     } catch (error) {
-      const failure: Failure = { ok: false, code: sqliteCode(error), text: errorText(error) };
+      const failure: Failure = { ok: false, code: sqliteCode(error), text: causeText(error) };
       if (UNKNOWN_ON_DISK.test(failure.code)) this.broken = failure;
       return failure;
     }
