@@ -13,7 +13,7 @@ import {
   prepared,
   type Statement,
 } from "../../lib/sqlite.ts";
-import { giveBack, takeIdle } from "./idle-databases.ts";
+import { giveBack, openKeepable, takeIdle } from "./idle-databases.ts";
 
 /** What a post got before it was queued, so that a re-run of the same delivery uses it again. */
 export interface PostReservation {
@@ -100,7 +100,7 @@ export function isLocalDirectory(dir: string): boolean {
 function openNew(path: string, steps: readonly Migration[]): Database {
   // SQLite would ask the umask for the mode; its side files copy ours.
   closeSync(openSync(path, "a", 0o600));
-  return openDatabase(path, steps, { busyMilliseconds: 30_000 });
+  return openKeepable(path, () => openDatabase(path, steps, { busyMilliseconds: 30_000 }));
 }
 
 /** Opens `DIR/list.db` on demand; one per open list. */

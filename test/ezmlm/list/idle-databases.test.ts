@@ -1,4 +1,4 @@
-import { rmSync } from "node:fs";
+import { renameSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { openList } from "../../../src/ezmlm/list/list.ts";
@@ -28,6 +28,23 @@ test("a list that was made anew at the same place is not read through the old fi
   const list = await openList(host, dir);
   expect(await list.db().count()).toBe(0);
   list.close();
+});
+
+test("a file that was replaced while a program used it is not read through the old one", async () => {
+  const { dir } = await bareList();
+  const { dir: other } = await bareList({}, ["cee@example.net"]);
+  const { host } = makeHost({ cwd: dir });
+  const busy = await openList(host, dir);
+  expect(await busy.db().count()).toBe(2);
+  const restored = await openList(makeHost({ cwd: other }).host, other);
+  await restored.store.open().backup(join(dir, "restored"));
+  restored.close();
+  for (const name of ["list.db-wal", "list.db-shm"]) rmSync(join(dir, name), { force: true });
+  renameSync(join(dir, "restored"), join(dir, "list.db"));
+  busy.close();
+  const next = await openList(host, dir);
+  expect(await next.db().count()).toBe(1);
+  next.close();
 });
 
 test("a command leaves no side files of SQLite behind", async () => {
