@@ -95,3 +95,9 @@ export async function readAll(input: MessageInput, limitBytes = 1 << 30): Promis
   }
   return Buffer.concat(parts);
 }
+
+/** The same message, readable more than once: what comes through a pipe is held in memory. */
+export async function rereadable(input: MessageInput): Promise<MessageInput> {
+  if (input.buffer || input.path !== undefined || input.fd !== undefined) return input;
+  return bufferInput(await readAll(input));
+}

@@ -20,6 +20,7 @@
 import { deriveHost } from "../../lib/derive-host.ts";
 import { PermanentError, TemporaryError } from "../../lib/errors.ts";
 import { type ExitCode, SUCCESS } from "../../lib/exit-code.ts";
+import { rereadable } from "../../lib/message-input.ts";
 import { OptionTable } from "../../lib/option.ts";
 import { type Host, type Program, runProgram } from "../../lib/program.ts";
 import { type List, openList } from "../list/list.ts";
@@ -29,7 +30,6 @@ import { catalogue } from "../reply/texts.ts";
 import { isInAny } from "../subscribers/membership.ts";
 import { ezmlmSend } from "./ezmlm-send.ts";
 import { ezmlmStore } from "./ezmlm-store.ts";
-import { rereadable } from "./incoming.ts";
 import { forSend, optionPair, passedOptions } from "./passed-options.ts";
 import { childCode } from "./waiting-command.ts";
 

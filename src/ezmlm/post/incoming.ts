@@ -5,7 +5,7 @@
  */
 import { PermanentError } from "../../lib/errors.ts";
 import { type HeaderField, parseHeader } from "../../lib/header.ts";
-import { bufferInput, type MessageInput, readAll } from "../../lib/message-input.ts";
+import type { MessageInput } from "../../lib/message-input.ts";
 
 /** Longest header a list program reads, in bytes. */
 export const HEADER_LIMIT = 512 * 1024;
@@ -87,10 +87,4 @@ export async function firstBytes(message: IncomingMessage, limitBytes: number): 
   return parts.length === 1 && size <= limitBytes
     ? (parts[0] as Buffer)
     : Buffer.concat(parts).subarray(0, limitBytes);
-}
-
-/** The same message, readable more than once: what comes through a pipe is held in memory. */
-export async function rereadable(input: MessageInput): Promise<MessageInput> {
-  if (input.buffer || input.path !== undefined || input.fd !== undefined) return input;
-  return bufferInput(await readAll(input));
 }

@@ -10,10 +10,10 @@
  * SEE ALSO     forward, bouncesaying, except, qmail-local
  */
 import { STOP, SUCCESS } from "../../lib/exit-code.ts";
+import { rereadable } from "../../lib/message-input.ts";
 import { OptionTable } from "../../lib/option.ts";
 import type { Program } from "../../lib/program.ts";
 import { holds } from "./condition.ts";
-import { replayable } from "./replayed.ts";
 import { requeue, requireVariable } from "./requeue.ts";
 
 const options = new OptionTable("condredirect", [], "addr program [arg...]");
@@ -26,7 +26,7 @@ export const condredirect: Program = {
     if (address === undefined || argv.length === 0) throw options.error();
     const sender = requireVariable(host, "SENDER");
     const deliveredTo = requireVariable(host, "DTLINE");
-    const message = await replayable(host);
+    const message = await rereadable(host.stdin);
     if (!(await holds(host, argv, message))) return SUCCESS;
     const id = await requeue(host, message, deliveredTo, sender, [address]);
     host.stderr.write(`condredirect: qp ${id}\n`);

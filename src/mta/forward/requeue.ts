@@ -1,7 +1,7 @@
 /** Hands the message on with a Delivered-To line: what forward and condredirect have in common. */
 import { createHash } from "node:crypto";
 import { errorText, PermanentError, TemporaryError } from "../../lib/errors.ts";
-import type { MessageInput } from "../../lib/message-input.ts";
+import { type MessageInput, rereadable } from "../../lib/message-input.ts";
 import type { Host } from "../../lib/program.ts";
 
 /** Queue DTLINE and the message. Resolves to the id; rejects with `Unable to …: <verdict>`. */
@@ -12,14 +12,14 @@ export async function requeue(
   sender: string,
   recipients: readonly string[],
 ): Promise<string> {
-  // Two calls in one program line are two mails, the same call run again is not.
-  const name = createHash("sha256")
-    .update([sender, ...recipients].join("\0"))
-    .digest("hex");
-  const submission = host.queue.open({ key: `forward:${name.slice(0, 32)}` });
+  // Without a key, as outside of a delivery, a pipe need not be held.
+  const isKeyed = host.deliveryKey !== undefined && host.queue.keepsKeys;
+  const message = isKeyed ? await rereadable(input) : input;
+  const key = isKeyed ? await contentKey(message, [deliveredTo, sender, ...recipients]) : undefined;
+  const submission = host.queue.open(key === undefined ? {} : { key });
   try {
     submission.put(deliveredTo);
-    for await (const chunk of input.chunks()) {
+    for await (const chunk of message.chunks()) {
       submission.put(chunk);
       if (submission.full) await submission.drained();
     }
@@ -32,6 +32,13 @@ export async function requeue(
     if (error instanceof PermanentError) throw new PermanentError(text, { cause: error });
     throw new TemporaryError(text, { cause: error });
   }
+}
+
+/** Two mails of one program line have two keys, the same mail of a second run has the one it had. */
+async function contentKey(message: MessageInput, envelope: readonly string[]): Promise<string> {
+  const hash = createHash("sha256").update(JSON.stringify(envelope));
+  for await (const chunk of message.chunks()) hash.update(chunk);
+  return `forward:${hash.digest("hex").slice(0, 32)}`;
 }
 
 /** A variable of qmail-command that must be there; without it this is no .qmail line. */

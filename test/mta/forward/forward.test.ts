@@ -3,8 +3,9 @@ import { spawnSync } from "node:child_process";
 import { chmodSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { Readable } from "node:stream";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { bufferInput } from "../../../src/lib/message-input.ts";
+import { bufferInput, streamInput } from "../../../src/lib/message-input.ts";
 import { runProgram } from "../../../src/lib/program.ts";
 import { findProgram } from "../../../src/programs.ts";
 import { RecorderQueue } from "../../support/ezmlm.ts";
@@ -163,4 +164,20 @@ describe.each([
     expect((await run("preline", ["/no/such/program"])).code).toBe(100);
     expect((await run("preline", [])).code).toBe(100);
   });
+});
+
+test("in one program line the same mail is queued once, two mails to one address twice", async () => {
+  const queue = new RecorderQueue();
+  const forward = await findProgram("forward");
+  if (!forward) throw new Error("no forward");
+  const run = async (text: string) => {
+    const pipe = streamInput(Readable.from([Buffer.from(text)]));
+    const given = { args: ["a@x.example"], cwd: dir, env, queue, stdin: pipe, deliveryKey: "12.1" };
+    expect(await runProgram(forward, makeHost(given).host)).toBe(0);
+  };
+  for (const text of ["Subject: one\n\n", "Subject: two\n\n", "Subject: one\n\n"]) await run(text);
+  expect(queue.mails.map((mail) => mail.bytes.toString())).toEqual([
+    `${env.DTLINE}Subject: one\n\n`,
+    `${env.DTLINE}Subject: two\n\n`,
+  ]);
 });
