@@ -16,6 +16,7 @@ import {
 } from "node:fs";
 import { dirname } from "node:path";
 import { isErrno } from "./errors.ts";
+import { writeAllSync } from "./write-all.ts";
 
 export interface AtomicWrite {
   /** Permission bits of the new file; default 0600. */
@@ -31,12 +32,11 @@ export function writeFileAtomic(
   options: AtomicWrite = {},
 ): void {
   const temp = options.temp ?? `${path}n`;
-  const buffer = typeof bytes === "string" ? Buffer.from(bytes) : bytes;
   // A temp file left by a crash may belong to a mode of long ago: begin with a new one.
   rmSync(temp, { force: true });
   const fd = openSync(temp, "wx", options.mode ?? 0o600);
   try {
-    for (let at = 0; at < buffer.length; ) at += writeSync(fd, buffer, at);
+    writeAllSync(fd, bytes);
     fsyncSync(fd);
   } catch (error) {
     closeSync(fd);

@@ -12,10 +12,10 @@ import {
   readSync,
   renameSync,
   unlinkSync,
-  writeSync,
 } from "node:fs";
 import { dirname } from "node:path";
 import { isErrno } from "./errors.ts";
+import { writeAllSync } from "./write-all.ts";
 
 const HEADER_BYTES = 2048;
 const LIMIT_BYTES = 0xffff_ffff;
@@ -169,7 +169,7 @@ export class CdbWriter {
       const fd = openSync(temporary, "w", 0o644);
       try {
         const bytes = this.bytes();
-        for (let done = 0; done < bytes.length; ) done += writeSync(fd, bytes, done);
+        writeAllSync(fd, bytes);
         fsyncSync(fd);
       } finally {
         closeSync(fd);

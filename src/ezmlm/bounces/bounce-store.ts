@@ -9,9 +9,12 @@
  * Changes are made under `lockbounce`. A file is complete when it has its name: temp file, fsync, rename.
  */
 import {
+  closeSync,
   type Dirent,
   existsSync,
+  fsyncSync,
   mkdirSync,
+  openSync,
   readdirSync,
   readFileSync,
   renameSync,
@@ -20,12 +23,12 @@ import {
   statSync,
   utimesSync,
 } from "node:fs";
-import { open } from "node:fs/promises";
 import { join } from "node:path";
 import { fsyncDirectory, writeFileAtomic } from "../../lib/atomic-file.ts";
 import { unixSeconds } from "../../lib/date822.ts";
 import { errorText, isErrno, TemporaryError } from "../../lib/errors.ts";
 import type { MessageInput } from "../../lib/message-input.ts";
+import { writeAllSync } from "../../lib/write-all.ts";
 import { surfCookie } from "../list/surf.ts";
 
 /** Seconds in one directory of d files. */
@@ -116,19 +119,19 @@ export class BounceStore {
     const temp = this.path("d", `${slot}_${stem}`);
     try {
       mkdirSync(directory, { recursive: true, mode: 0o755 });
-      const file = await open(temp, "w", 0o644);
+      const fd = openSync(temp, "w", 0o644);
       try {
-        await file.write(`${bounce.address.replace(/[\0\n]/g, "_")}\0`);
-        await file.write(`Return-Path: <${bounce.sender.replace(/[\0\r\n]/g, "_")}>\n`);
+        writeAllSync(fd, `${bounce.address.replace(/[\0\n]/g, "_")}\0`);
+        writeAllSync(fd, `Return-Path: <${bounce.sender.replace(/[\0\r\n]/g, "_")}>\n`);
         let left = BOUNCE_LIMIT;
         for await (const chunk of bounce.input.chunks()) {
-          await file.write(chunk.subarray(0, left));
+          writeAllSync(fd, chunk.subarray(0, left));
           left -= chunk.length;
           if (left <= 0) break;
         }
-        await file.sync();
+        fsyncSync(fd);
       } finally {
-        await file.close();
+        closeSync(fd);
       }
       renameSync(temp, this.freeName(directory, stem));
       fsyncDirectory(directory);

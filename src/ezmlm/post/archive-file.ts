@@ -12,12 +12,12 @@ import {
   readFileSync,
   rmSync,
   statSync,
-  writeSync,
 } from "node:fs";
 import { dirname } from "node:path";
 import { fsyncDirectory } from "../../lib/atomic-file.ts";
 import { errorText, isErrno, TemporaryError } from "../../lib/errors.ts";
 import { bufferInput, fileInput, type MessageInput } from "../../lib/message-input.ts";
+import { writeAllSync } from "../../lib/write-all.ts";
 
 /** Path of message `number`; two digits for the file, as it comes for the directory. */
 export function archivePath(list: { path(...names: string[]): string }, number: number): string {
@@ -79,7 +79,7 @@ export class ArchiveFile {
     this.waitingBytes = 0;
     if (!bytes) return;
     try {
-      for (let at = 0; at < bytes.length; ) at += writeSync(this.fd, bytes, at);
+      writeAllSync(this.fd, bytes);
     } catch (error) {
       throw trouble("write", this.path, error);
     }

@@ -16,13 +16,13 @@ import {
   readFileSync,
   rmSync,
   statSync,
-  writeSync,
 } from "node:fs";
 import { quoteAddress } from "../../lib/address.ts";
 import { fsyncDirectory, writeFileAtomic } from "../../lib/atomic-file.ts";
 import { errorText, isErrno, TemporaryError } from "../../lib/errors.ts";
 import { fieldBytes, findField, type HeaderField, headerBytes } from "../../lib/header.ts";
 import { fileInput } from "../../lib/message-input.ts";
+import { writeAllSync } from "../../lib/write-all.ts";
 import { type IncomingMessage, readIncoming } from "./incoming.ts";
 
 export type Room = "pending" | "unconfirmed";
@@ -62,11 +62,11 @@ export async function storeWaiting(
     const fd = openSync(path, "w", 0o644);
     try {
       const sender = post.sender.replace(/[\0\r\n]/g, "_");
-      writeSync(fd, `Return-Path: <${sender}>\n`);
-      writeSync(fd, headerBytes([post.mark, ...post.message.fields]));
-      writeSync(fd, "\n");
+      writeAllSync(fd, `Return-Path: <${sender}>\n`);
+      writeAllSync(fd, headerBytes([post.mark, ...post.message.fields]));
+      writeAllSync(fd, "\n");
       for await (const chunk of post.message.body()) {
-        for (let at = 0; at < chunk.length; ) at += writeSync(fd, chunk, at);
+        writeAllSync(fd, chunk);
       }
       fsyncSync(fd);
       fchmodSync(fd, 0o700);

@@ -1,3 +1,4 @@
+import { spawnSync } from "node:child_process";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import fc from "fast-check";
@@ -6,6 +7,7 @@ import { parseReturnAddress } from "../../../src/ezmlm/bounces/return-address.ts
 import { makeCookie } from "../../../src/ezmlm/list/cookie.ts";
 import { type BareList, bareList } from "../../support/bare-list.ts";
 import type { RunSettings } from "../../support/ezmlm.ts";
+import { plainPath, root } from "../../support/root.ts";
 
 const now = new Date("2026-11-21T08:00:00Z");
 const seconds = now.getTime() / 1000;
@@ -95,6 +97,19 @@ describe("ezmlm-return, bounces of posts (golden G6)", () => {
       stdin: Buffer.concat([Buffer.from("Subject: x\n\n"), Buffer.alloc(2_000_000, "x\n")]),
     });
     expect(kept(list, "d")[0]?.bounce.length).toBeLessThan(300_000);
+  });
+
+  test("a bounce the disk took half of is not acknowledged", async () => {
+    const list = await bareList();
+    // No file may grow beyond 40 KiB: like a full disk, the last write gets a part out first.
+    const line = `ulimit -f 80; exec '${join(root, "bin/ezmlm-return")}' '${list.dir}'`;
+    const ran = spawnSync("/bin/sh", ["-c", line], {
+      env: { PATH: plainPath, SENDER: "", DEFAULT: "1-ann=example.net" },
+      input: `Subject: x\n\n${"x".repeat(50_000)}\n`,
+      encoding: "utf8",
+    });
+    expect([ran.status, ran.stderr]).toEqual([111, expect.stringContaining("Unable to write")]);
+    expect(kept(list, "d")).toEqual([]);
   });
 
   test("forged numbers cannot fill the disk", async () => {
