@@ -1,7 +1,7 @@
 /**
  * An open list directory: its address, key, switches, value files, locks and databases. Everything a
  * list program does starts with `openList` and ends with `close`. Look-up of values and texts: DIR,
- * LANGDIR (first line of DIR/ezmlmrc), the site (`EZMLM_ETC/default`), ours (`templates/en_US`);
+ * LANGDIR (`language`), the site (`EZMLM_ETC/default`), ours (`templates/en_US`);
  * flags, key, counters and people are DIR's alone. Reference ezmlm.md 2.4, 2.5.
  */
 import { AsyncLocalStorage } from "node:async_hooks";
@@ -41,6 +41,11 @@ export interface List {
   readonly key: Buffer;
   readonly listId: string | undefined;
   readonly charset: ListCharset;
+  /**
+   * LANGDIR, absolute: what the first line of `DIR/ezmlmrc` that is no comment names, or the directory of
+   * the recipe it names; undefined: none. Relative names begin at `dir`.
+   */
+  readonly language: string | undefined;
   /** Directories of the look-up, in order; the first is `dir`. */
   readonly lookup: readonly string[];
   /** State of ours beside the people. */
@@ -93,6 +98,7 @@ class ListDirectory implements List {
   readonly key: Buffer;
   readonly listId: string | undefined;
   readonly charset: ListCharset;
+  readonly language: string | undefined;
   readonly lookup: readonly string[];
   readonly store: ListDatabaseFile;
   private readonly caller: ListHost;
@@ -115,7 +121,8 @@ class ListDirectory implements List {
     this.host = this.ownLine("outhost") ?? missing(this.path("outhost"));
     this.local = this.ownLine("outlocal") ?? missing(this.path("outlocal"));
     this.address = `${this.local}@${this.host}`;
-    this.lookup = lookupPath(this.dir, this.ownLine("ezmlmrc"), host);
+    this.language = languageDirectory(this.dir, this.ownLine("ezmlmrc"));
+    this.lookup = lookupPath(this.dir, this.language, host);
     this.legacy = this.legacyFlags();
     this.listId = this.line("listid")?.trim();
     this.charset = parseCharset(this.line("charset") ?? "utf-8");
@@ -212,17 +219,19 @@ class ListDirectory implements List {
   }
 }
 
+function languageDirectory(dir: string, ezmlmrc: string | undefined): string | undefined {
+  if (!ezmlmrc) return undefined;
+  const path = resolve(dir, ezmlmrc);
+  return isDirectory(path) ? path : dirname(path);
+}
+
 /** DIR, LANGDIR, site, ours. */
 function lookupPath(
   dir: string,
-  ezmlmrc: string | undefined,
+  language: string | undefined,
   host: Pick<Host, "env" | "root">,
 ): string[] {
-  const dirs = [dir];
-  if (ezmlmrc) {
-    const path = resolve(dir, ezmlmrc);
-    dirs.push(isDirectory(path) ? path : dirname(path));
-  }
+  const dirs = language === undefined ? [dir] : [dir, language];
   if (host.env.EZMLM_ETC) dirs.push(resolve(host.env.EZMLM_ETC, "default"));
   dirs.push(join(host.root, "templates", "en_US"));
   return dirs;

@@ -7,6 +7,8 @@ import { databaseLocal } from "../list/value-file.ts";
 export interface ReplyList {
   /** Absolute. */
   readonly dir: string;
+  /** Directory of its texts in its language, absolute. */
+  readonly language?: string | undefined;
   /** As given on the command line, `<#d#>`. */
   readonly dirArgument: string;
   readonly local: string;

@@ -1,9 +1,8 @@
 /**
- * Where texts live, nearest first: `DIR/text`, the list's language directory (first line of
- * `DIR/ezmlmrc`), `ETC/default` (EZMLM_ETC, else templates/ of the package), and at last the English
- * ones of the package. A text is `NAME` or `NAME.hbs`. Reference ezmlm.md 2.4.
+ * Where texts live, nearest first: `DIR/text`, the list's language directory, `ETC/default` (EZMLM_ETC,
+ * else templates/ of the package), and at last the English ones of the package. A text is `NAME` or `NAME.hbs`. Reference ezmlm.md 2.4.
  */
-import { dirname, join } from "node:path";
+import { join } from "node:path";
 import { decodeCharset } from "../../lib/mime-word.ts";
 import type { Host } from "../../lib/program.ts";
 import { readListFile } from "../list/list-file.ts";
@@ -24,7 +23,7 @@ export function readTextFile(path: string, charset: string): string | undefined 
 export function textPaths(site: Site, list: ReplyList, name: string): string[] {
   const etc = site.env.EZMLM_ETC ?? join(site.root, "templates");
   const hbs = `${name}.hbs`;
-  const language = languageDirectory(list);
+  const { language } = list;
   const own = join(site.root, "templates", "en_US");
   return [
     join(list.dir, "text", name),
@@ -51,11 +50,4 @@ export function findText(
     if (text !== undefined) return { path, text };
   }
   return undefined;
-}
-
-/** First line of `DIR/ezmlmrc`: a directory, or the recipe file in it. */
-function languageDirectory(list: ReplyList): string | undefined {
-  const line = readTextFile(join(list.dir, "ezmlmrc"), "latin1")?.split("\n", 1)[0]?.trim() ?? "";
-  if (!line.startsWith("/")) return undefined;
-  return /\/\.?ezmlm\w*rc$/.test(line) ? dirname(line) : line;
 }

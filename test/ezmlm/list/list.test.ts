@@ -9,8 +9,15 @@ import {
   sizeUnits,
   writeNumber,
 } from "../../../src/ezmlm/list/number.ts";
+import { renderText } from "../../../src/ezmlm/reply/texts.ts";
 import { openDatabase } from "../../../src/lib/sqlite.ts";
-import { makeHost, makeList, type TestList, temporaryDirectory } from "../../support/ezmlm.ts";
+import {
+  makeHost,
+  makeList,
+  root,
+  type TestList,
+  temporaryDirectory,
+} from "../../support/ezmlm.ts";
 
 async function open(
   test: TestList,
@@ -102,6 +109,18 @@ describe("List values", () => {
     test.write("msgsize", "# mine\n3:3 \t\n");
     expect((await open(test)).line("msgsize")).toBe("3:3");
     expect((await open(test)).has("nowarn")).toBe(false);
+  });
+
+  it("and texts come from one language directory, however ezmlmrc names it", async () => {
+    const test = await makeList();
+    test.write("de/msgsize", "2:2\n");
+    test.write("de/text/sub-ok", "Hallo\n");
+    for (const line of ["de", "# ours\n\nde", "de/recipe", `${test.dir}/de`]) {
+      test.write("ezmlmrc", `${line}\n`);
+      const list = await open(test);
+      expect(list.line("msgsize"), line).toBe("2:2");
+      expect(renderText({ env: {}, root }, list, "sub-ok", {}), line).toBe("Hallo\n");
+    }
   });
 
   it("fill safe tags and refuse those a stranger could fill", async () => {

@@ -80,7 +80,7 @@ test("renderText() is temporary when a template is broken, permanent when a text
   expect(() => renderText(site, list, "no-such-text", tags)).toThrow(PermanentError);
 });
 
-test("renderText() looks in the language directory named by ezmlmrc, then in EZMLM_ETC", () => {
+test("renderText() looks in the language directory of the list, then in EZMLM_ETC", () => {
   const language = mkdtempSync(join(tmpdir(), "language-"));
   mkdirSync(join(language, "text"));
   mkdirSync(join(language, "default", "text"), { recursive: true });
@@ -88,8 +88,7 @@ test("renderText() looks in the language directory named by ezmlmrc, then in EZM
   const here = { env: { EZMLM_ETC: language }, root };
   expect(renderText(here, list, "sub-ok", tags)).toBe("site\n");
   writeFileSync(join(language, "text", "sub-ok"), "language\n");
-  writeFileSync(join(dir, "ezmlmrc"), `${language}\n`);
-  expect(renderText(here, list, "sub-ok", tags)).toBe("language\n");
+  expect(renderText(here, { ...list, language }, "sub-ok", tags)).toBe("language\n");
   rmSync(language, { recursive: true });
 });
 
