@@ -61,6 +61,22 @@ export interface QueueDoor {
   open(options?: SubmissionOptions): Submission;
 }
 
+/** One mail, written by `write`, then committed; what fails on the way leaves nothing open. */
+export async function handIn(
+  queue: QueueDoor,
+  options: SubmissionOptions,
+  write: (out: Submission) => void | Promise<void>,
+): Promise<QueueReceipt> {
+  const out = queue.open(options);
+  try {
+    await write(out);
+    return await out.commit();
+  } catch (error) {
+    out.abort();
+    throw error;
+  }
+}
+
 /** Recipients each ended by NUL, as a store of people gives them, through any door. */
 export function addPacked(submission: Submission, packed: Buffer): void {
   if (submission.toPacked) submission.toPacked(packed);

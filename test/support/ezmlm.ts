@@ -76,6 +76,8 @@ export class RecorderQueue implements QueueDoor {
   readonly mails: RecordedMail[] = [];
   /** Thrown by every commit while it is set. */
   refuse: Error | undefined;
+  /** Submissions that were given up. */
+  aborted = 0;
   private readonly keys = new Map<string, string>();
   private next = 1;
 
@@ -105,7 +107,9 @@ export class RecorderQueue implements QueueDoor {
         this.mails.push(recordedMail(Buffer.concat(parts), sender, recipients, key, prefix));
         return { id };
       },
-      abort: () => {},
+      abort: () => {
+        this.aborted++;
+      },
     };
   }
 

@@ -8,6 +8,7 @@ import { fieldKey, makeField } from "../../lib/header.ts";
 import { bufferInput } from "../../lib/message-input.ts";
 import { encodeWords } from "../../lib/mime-word.ts";
 import type { Host } from "../../lib/program.ts";
+import { handIn } from "../../lib/queue-door.ts";
 import type { List } from "../list/list.ts";
 import { readDigestState, readNumber } from "../list/number.ts";
 import { dateAndId, mailingListFields, returnAddress } from "../reply/compose.ts";
@@ -68,8 +69,7 @@ export async function answerFromArchive(
     ...(found.range ? { range: found.range } : {}),
     administrivia: found.insert === "" ? bottom : "",
   });
-  const out = host.queue.open({ key: "answer" });
-  try {
+  const receipt = await handIn(host.queue, { key: "answer" }, async (out) => {
     await putArchiveMail(out, list, {
       header: header(host, list, question),
       subject: makeField("Subject", encodeWords(subject)),
@@ -82,11 +82,8 @@ export async function answerFromArchive(
     });
     out.from(returnAddress(list));
     out.to(question.to);
-    return (await out.commit()).id;
-  } catch (error) {
-    out.abort();
-    throw error;
-  }
+  });
+  return receipt.id;
 }
 
 function find(host: Host, list: List, question: ArchiveQuestion, max: number): Found {

@@ -9,6 +9,7 @@ import { PermanentError } from "../../lib/errors.ts";
 import { makeField } from "../../lib/header.ts";
 import { encodeWords } from "../../lib/mime-word.ts";
 import type { Host } from "../../lib/program.ts";
+import { handIn } from "../../lib/queue-door.ts";
 import type { List } from "../list/list.ts";
 import {
   readDigestIssue,
@@ -73,12 +74,12 @@ async function queueDigest(
   const added = addedFields(list, range.from).filter(
     (field) => prefix === undefined || !isLinkField(field),
   );
-  const out = host.queue.open({
+  const options = {
     key: `digest.${range.from}.${range.to}`,
-    urgency: "bulk",
+    urgency: "bulk" as const,
     ...(prefix === undefined ? {} : { prefix }),
-  });
-  try {
+  };
+  const receipt = await handIn(host.queue, options, async (out) => {
     await putArchiveMail(out, list, {
       header: [...added, ...ownFields(host, list)],
       subject: makeField("Subject", encodeWords(subject)),
@@ -95,11 +96,8 @@ async function queueDigest(
     });
     out.from(`${list.local}-digest-return-${range.from}-@${list.host}-@[]`);
     await addSubscribers(out, list.db("digest").packed());
-    return (await out.commit()).id;
-  } catch (error) {
-    out.abort();
-    throw error;
-  }
+  });
+  return receipt.id;
 }
 
 /** Lines of `headeradd`, with the addresses of the digest. */

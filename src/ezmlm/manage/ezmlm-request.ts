@@ -29,6 +29,7 @@ import { readMailText } from "../../lib/mail-text.ts";
 import { decodeWords } from "../../lib/mime-word.ts";
 import { OptionTable } from "../../lib/option.ts";
 import type { Host } from "../../lib/program.ts";
+import { handIn } from "../../lib/queue-door.ts";
 import { type List, openList } from "../list/list.ts";
 import { listProgram } from "../list/list-program.ts";
 import { readSender } from "../list/sender.ts";
@@ -136,15 +137,15 @@ async function passOn(
   const user = line.user ?? sender;
   const whole = user.includes("@") ? user : `${user}@${target.host}`;
   if (!isPlainAddress(whole)) throw refusal(host, list, "ERR_BAD_ADDRESS");
-  const out = host.queue.open({ key: "answer" });
-  out.put(`${deliveredTo(list)}\n`);
-  out.put(headerBytes(head.fields.filter(keptField(list))));
-  out.put("\n");
-  out.put(head.body);
-  out.from(sender);
   const command = line.command === "help" ? "help" : `${line.command}-${targetPart(whole)}`;
-  out.to(commandAddress(target, command));
-  const receipt = await out.commit();
+  const receipt = await handIn(host.queue, { key: "answer" }, (out) => {
+    out.put(`${deliveredTo(list)}\n`);
+    out.put(headerBytes(head.fields.filter(keptField(list))));
+    out.put("\n");
+    out.put(head.body);
+    out.from(sender);
+    out.to(commandAddress(target, command));
+  });
   host.stderr.write(`ezmlm-request: info: qp ${receipt.id}\n`);
   return STOP;
 }

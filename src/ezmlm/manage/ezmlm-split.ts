@@ -29,6 +29,7 @@ import { findField } from "../../lib/header.ts";
 import { readAll } from "../../lib/message-input.ts";
 import { OptionTable } from "../../lib/option.ts";
 import type { Host } from "../../lib/program.ts";
+import { handIn } from "../../lib/queue-door.ts";
 import type { List } from "../list/list.ts";
 import { listProgram } from "../list/list-program.ts";
 import { requireSender } from "../list/sender.ts";
@@ -88,13 +89,13 @@ async function route(host: Host, list: List, rules: readonly SplitRule[]): Promi
     throw new PermanentError(catalogue(host, list, "ERR_LOOPING"));
   }
   const command = asciiLower(match[1] ?? "");
-  const out = host.queue.open({ key: "answer" });
-  out.put(`${DTLINE.replace(/[\r\n\0]+/g, "")}\n`);
-  out.put(head.headerBytes);
-  out.put("\n");
-  out.from(returnAddress(list));
-  out.to(`${rule.list}-${command}-${targetPart(target)}@${rule.host || list.host}`);
-  const receipt = await out.commit();
+  const receipt = await handIn(host.queue, { key: "answer" }, (out) => {
+    out.put(`${DTLINE.replace(/[\r\n\0]+/g, "")}\n`);
+    out.put(head.headerBytes);
+    out.put("\n");
+    out.from(returnAddress(list));
+    out.to(`${rule.list}-${command}-${targetPart(target)}@${rule.host || list.host}`);
+  });
   host.stderr.write(`ezmlm-split: info: qp ${receipt.id}\n`);
   return STOP;
 }

@@ -35,6 +35,7 @@ import {
 } from "../../lib/header.ts";
 import { OptionTable, type ParsedOptions } from "../../lib/option.ts";
 import type { Host, Program } from "../../lib/program.ts";
+import { handIn } from "../../lib/queue-door.ts";
 import { type List, openList } from "../list/list.ts";
 import { readSender } from "../list/sender.ts";
 import { printVersion, versionRows, wantsVersion } from "../list/version.ts";
@@ -188,16 +189,12 @@ class Check {
   private async forward(list: List): Promise<void> {
     const mark = ownDeliveredTo("command forwarder for", list.address);
     if (this.fields.some((field) => field.raw === mark.raw)) throw this.refusal("ERR_LOOPING");
-    const out = this.host.queue.open({ key: "request" });
-    try {
+    const receipt = await handIn(this.host.queue, { key: "request" }, (out) => {
       out.put(headerBytes([mark, ...this.fields]));
       out.put("\n");
       out.from(this.host.env.SENDER ?? "");
       out.to(`${list.local}-request@${list.host}`);
-      const receipt = await out.commit();
-      this.host.stderr.write(`ezmlm-reject: info: qp ${receipt.id}\n`);
-    } finally {
-      out.abort();
-    }
+    });
+    this.host.stderr.write(`ezmlm-reject: info: qp ${receipt.id}\n`);
   }
 }

@@ -17,7 +17,7 @@ import {
 import type { MessageInput } from "../../lib/message-input.ts";
 import { encodeWords } from "../../lib/mime-word.ts";
 import type { Host } from "../../lib/program.ts";
-import type { QueueReceipt, Submission, Urgency } from "../../lib/queue-door.ts";
+import { handIn, type QueueReceipt, type Submission, type Urgency } from "../../lib/queue-door.ts";
 import { encodeBase64Text, encodeQuotedPrintable } from "../../lib/transfer-encoding.ts";
 import { copyHead } from "./message-head.ts";
 import { commandAddress, localFor, mailto, type ReplyList } from "./reply-list.ts";
@@ -64,8 +64,8 @@ export async function sendReply(
   list: ReplyList,
   mail: ReplyMail,
 ): Promise<QueueReceipt> {
-  const out = host.queue.open({ key: mail.key, urgency: mail.urgency ?? "reply" });
-  try {
+  const { key, urgency = "reply" } = mail;
+  return await handIn(host.queue, { key, urgency }, async (out) => {
     await writeMessage(out, list, mail);
     out.from(mail.sender);
     if (Symbol.asyncIterator in mail.to) {
@@ -76,11 +76,7 @@ export async function sendReply(
     } else {
       for (const recipient of mail.to) out.to(recipient);
     }
-    return await out.commit();
-  } catch (error) {
-    out.abort();
-    throw error;
-  }
+  });
 }
 
 async function writeMessage(out: Submission, list: ReplyList, mail: ReplyMail): Promise<void> {

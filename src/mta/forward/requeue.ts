@@ -3,6 +3,7 @@ import { createHash } from "node:crypto";
 import { errorText, PermanentError, TemporaryError } from "../../lib/errors.ts";
 import { type MessageInput, rereadable } from "../../lib/message-input.ts";
 import type { Host } from "../../lib/program.ts";
+import { handIn } from "../../lib/queue-door.ts";
 
 /** Queue DTLINE and the message. Resolves to the id; rejects with `Unable to …: <verdict>`. */
 export async function requeue(
@@ -16,18 +17,18 @@ export async function requeue(
   const isKeyed = host.deliveryKey !== undefined && host.queue.keepsKeys;
   const message = isKeyed ? await rereadable(input) : input;
   const key = isKeyed ? await contentKey(message, [deliveredTo, sender, ...recipients]) : undefined;
-  const submission = host.queue.open(key === undefined ? {} : { key });
   try {
-    submission.put(deliveredTo);
-    for await (const chunk of message.chunks()) {
-      submission.put(chunk);
-      if (submission.full) await submission.drained();
-    }
-    submission.from(sender);
-    for (const recipient of recipients) submission.to(recipient);
-    return (await submission.commit()).id;
+    const receipt = await handIn(host.queue, key === undefined ? {} : { key }, async (out) => {
+      out.put(deliveredTo);
+      for await (const chunk of message.chunks()) {
+        out.put(chunk);
+        if (out.full) await out.drained();
+      }
+      out.from(sender);
+      for (const recipient of recipients) out.to(recipient);
+    });
+    return receipt.id;
   } catch (error) {
-    submission.abort();
     const text = `Unable to forward message: ${errorText(error)}.`;
     if (error instanceof PermanentError) throw new PermanentError(text, { cause: error });
     throw new TemporaryError(text, { cause: error });

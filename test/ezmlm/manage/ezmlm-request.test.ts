@@ -1,5 +1,7 @@
 import { describe, expect, test } from "vitest";
+import { TemporaryError } from "../../../src/lib/errors.ts";
 import { type BareList, bareList } from "../../support/bare-list.ts";
+import { RecorderQueue } from "../../support/ezmlm.ts";
 
 const joe = "joe@example.com";
 
@@ -157,4 +159,16 @@ describe("ezmlm-split", () => {
       "east@sub.example: joe@example.com\njoe-list@lists.example.org: a@x.org\n",
     );
   });
+});
+
+test.each([
+  ["ezmlm-request", "request-subscribe"],
+  ["ezmlm-split", "subscribe"],
+])("%s leaves nothing open when the queue refuses", async (name, DEFAULT) => {
+  const list = await bareList({ split: "com.example:0:52:east@sub.example\n" });
+  const queue = new RecorderQueue();
+  queue.refuse = new TemporaryError("queue full (#4.3.0)");
+  const env = { SENDER: joe, DEFAULT, DTLINE: "Delivered-To: x\n" };
+  const ran = await list.run(name, { stdin: "Subject: x\n\n", env, queue });
+  expect([ran.code, queue.aborted]).toEqual([111, 1]);
 });
