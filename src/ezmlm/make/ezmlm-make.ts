@@ -41,9 +41,8 @@ import type { Host, Program } from "../../lib/program.ts";
 import { newKey } from "../list/cookie.ts";
 import { isLocalDirectory } from "../list/database.ts";
 import { openList } from "../list/list.ts";
-import { listOwnerPath } from "../list/run-as.ts";
 import { decodeText } from "../list/value-file.ts";
-import { versionLine } from "../list/version.ts";
+import { printVersion } from "../list/version.ts";
 import { type BuildPlace, buildList, changeList, nameExists } from "./build.ts";
 import { type RecipeSettings, readRecipe, versionWarning } from "./recipe.ts";
 import {
@@ -63,8 +62,7 @@ export const ezmlmMake: Program = {
   async run(host) {
     const options = makeOptions.parse(host.args);
     if (options.count("v") + options.count("V") > 0) {
-      host.stderr.write(versionLine("ezmlm-make"));
-      return SUCCESS;
+      return printVersion(host, "ezmlm-make");
     }
     const [dirArgument, ...rest] = options.rest;
     if (!dirArgument || rest.length > 4) throw makeOptions.error();
@@ -85,8 +83,7 @@ export const ezmlmMake: Program = {
   runAs(host) {
     const options = makeOptions.parse(host.args);
     const [dir, dot] = options.rest;
-    if (isEdit(options) || !dot) return listOwnerPath(host.cwd, dir);
-    return listOwnerPath(host.cwd, dirname(resolve(host.cwd, dot)));
+    return isEdit(options) || !dot ? dir : dirname(resolve(host.cwd, dot));
   },
 };
 

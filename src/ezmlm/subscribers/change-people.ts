@@ -3,9 +3,9 @@ import { errorText, PermanentError } from "../../lib/errors.ts";
 import { type ExitCode, PERMANENT, SUCCESS } from "../../lib/exit-code.ts";
 import { type OptionRow, OptionTable, type ParsedOptions } from "../../lib/option.ts";
 import type { Host, Program } from "../../lib/program.ts";
-import { openList } from "../list/list.ts";
-import { listOwnerPath } from "../list/run-as.ts";
-import { versionLine } from "../list/version.ts";
+import type { List } from "../list/list.ts";
+import { listProgram } from "../list/list-program.ts";
+import { versionRows } from "../list/version.ts";
 import { readEntries } from "./entry-lines.ts";
 import { type Change, type Entry, type SubscriberDb, storedSpelling } from "./subdb.ts";
 
@@ -14,8 +14,7 @@ export const storeRows: readonly OptionRow[] = [
   { letter: "m", help: "the store of the list (default)" },
   { letter: "M", help: "hashed files, as -S std", negates: "m" },
   { letter: "S", argument: "subdb", help: "another store, as in the file subdb" },
-  { letter: "v", help: "print the version" },
-  { letter: "V", help: "print the version", negates: "v" },
+  ...versionRows,
 ];
 
 /** Which store the options name; undefined: the list's own. */
@@ -42,44 +41,44 @@ export function changeProgram(name: string, apply: Apply): Program {
     ],
     "DIR [db] [address [name]]...",
   );
-  return {
-    name,
-    usage: table.usage,
-    run: (host) => run(host, table, apply),
-    runAs: (host) => listOwnerPath(host.cwd, table.parse(host.args).rest[0]),
-  };
+  return listProgram(
+    table,
+    (host, list, options, operands) => run({ host, list, options, operands, table, apply }),
+    {
+      operands: Number.POSITIVE_INFINITY,
+      check: (options) => void changeOf(options, table),
+    },
+  );
 }
 
-async function run(host: Host, table: OptionTable, apply: Apply): Promise<ExitCode> {
-  const options = table.parse(host.args);
-  if (options.flag("v") !== undefined) {
-    host.stderr.write(versionLine(table.program));
-    return SUCCESS;
-  }
-  const [dir, ...rest] = options.rest;
-  if (!dir) throw table.error();
+async function run(task: {
+  readonly host: Host;
+  readonly list: List;
+  readonly options: ParsedOptions;
+  /** `[db] [address [name]]...` */
+  readonly operands: readonly string[];
+  readonly table: OptionTable;
+  readonly apply: Apply;
+}): Promise<ExitCode> {
+  const { host, list, options, operands, table, apply } = task;
+  const rest = [...operands];
   const name = rest[0] !== undefined && !rest[0].includes("@") ? (rest.shift() ?? "") : "";
   const named = options.flag("n") === true;
   const change = changeOf(options, table);
-  const list = await openList(host, dir);
-  try {
-    const db = list.db(name, storeOption(options));
-    if (rest.length > 0) {
-      const entries = argumentEntries(rest, named);
-      for (const entry of entries) storedSpelling(entry.address);
-      await apply(db, entries, change);
-      return SUCCESS;
-    }
-    let refused = 0;
-    for await (const batch of readEntries(host.stdin, named, batchSize)) {
-      const good = batch.filter((entry) => isAddress(host, table.program, entry.address));
-      refused += batch.length - good.length;
-      await apply(db, good, change);
-    }
-    return refused > 0 ? PERMANENT : SUCCESS;
-  } finally {
-    list.close();
+  const db = list.db(name, storeOption(options));
+  if (rest.length > 0) {
+    const entries = argumentEntries(rest, named);
+    for (const entry of entries) storedSpelling(entry.address);
+    await apply(db, entries, change);
+    return SUCCESS;
   }
+  let refused = 0;
+  for await (const batch of readEntries(host.stdin, named, batchSize)) {
+    const good = batch.filter((entry) => isAddress(host, table.program, entry.address));
+    refused += batch.length - good.length;
+    await apply(db, good, change);
+  }
+  return refused > 0 ? PERMANENT : SUCCESS;
 }
 
 /** One bad line of a long file keeps nobody else out; it is named, and the exit code tells. */

@@ -14,11 +14,9 @@
 import { PermanentError } from "../../lib/errors.ts";
 import { PERMANENT, SUCCESS } from "../../lib/exit-code.ts";
 import { OptionTable } from "../../lib/option.ts";
-import type { Program } from "../../lib/program.ts";
-import { openList } from "../list/list.ts";
-import { listOwnerPath } from "../list/run-as.ts";
+import { listProgram } from "../list/list-program.ts";
 import { readSender } from "../list/sender.ts";
-import { versionLine } from "../list/version.ts";
+import { versionRows } from "../list/version.ts";
 import { catalogue } from "../reply/texts.ts";
 import { isInAny } from "./membership.ts";
 
@@ -28,36 +26,22 @@ const table = new OptionTable(
     { letter: "n", help: "refuse who is there" },
     { letter: "N", help: "refuse who is not there (default)", negates: "n" },
     { letter: "m", argument: "message", help: "text for the sender" },
-    { letter: "v", help: "print the version" },
-    { letter: "V", help: "print the version", negates: "v" },
+    ...versionRows,
   ],
   "DIR [db]...",
 );
 
-export const ezmlmChecksub: Program = {
-  name: "ezmlm-checksub",
-  usage: table.usage,
-  async run(host) {
-    const options = table.parse(host.args);
-    if (options.flag("v") !== undefined) {
-      host.stderr.write(versionLine("ezmlm-checksub"));
-      return SUCCESS;
-    }
-    const [dir, ...names] = options.rest;
-    if (!dir) throw table.error();
+export const ezmlmChecksub = listProgram(
+  table,
+  async (host, list, options, names) => {
     const sender = readSender(host);
     if (sender === undefined) throw new PermanentError("SENDER is not set. (#5.3.5)");
     const blocking = options.flag("n") === true;
-    const list = await openList(host, dir);
-    try {
-      if ((await isInAny(list, names, sender)) !== blocking) return SUCCESS;
-      const key = blocking ? "TXT_REJECT_POSTS" : "TXT_ONLY_SUBSCRIBERS";
-      const text = options.value("m") ?? catalogue(host, list, key);
-      host.stdout.write(`${text}\n`);
-      return PERMANENT;
-    } finally {
-      list.close();
-    }
+    if ((await isInAny(list, names, sender)) !== blocking) return SUCCESS;
+    const key = blocking ? "TXT_REJECT_POSTS" : "TXT_ONLY_SUBSCRIBERS";
+    const text = options.value("m") ?? catalogue(host, list, key);
+    host.stdout.write(`${text}\n`);
+    return PERMANENT;
   },
-  runAs: (host) => listOwnerPath(host.cwd, table.parse(host.args).rest[0]),
-};
+  { operands: Number.POSITIVE_INFINITY },
+);

@@ -17,9 +17,8 @@ import { STOP, SUCCESS } from "../../lib/exit-code.ts";
 import { OptionTable } from "../../lib/option.ts";
 import type { Host, Program } from "../../lib/program.ts";
 import { openList } from "../list/list.ts";
-import { listOwnerPath } from "../list/run-as.ts";
 import { readSender } from "../list/sender.ts";
-import { versionLine } from "../list/version.ts";
+import { printVersion, versionRows, wantsVersion } from "../list/version.ts";
 import { isInAny } from "./membership.ts";
 
 const table = new OptionTable(
@@ -27,8 +26,7 @@ const table = new OptionTable(
   [
     { letter: "n", help: "success when SENDER is not there" },
     { letter: "N", help: "success when SENDER is there (default)", negates: "n" },
-    { letter: "v", help: "print the version" },
-    { letter: "V", help: "print the version", negates: "v" },
+    ...versionRows,
   ],
   "DIR [db]...",
 );
@@ -38,10 +36,7 @@ export const ezmlmIssubn: Program = {
   usage: table.usage,
   async run(host) {
     const options = table.parse(host.args);
-    if (options.flag("v") !== undefined) {
-      host.stderr.write(versionLine("ezmlm-issubn"));
-      return SUCCESS;
-    }
+    if (wantsVersion(options)) return printVersion(host);
     const [dir, ...names] = options.rest;
     if (!dir) throw table.error();
     const sender = readSender(host);
@@ -51,7 +46,7 @@ export const ezmlmIssubn: Program = {
       : await isIn(host, dir, names, sender);
     return there === (options.flag("n") !== true) ? SUCCESS : STOP;
   },
-  runAs: (host) => listOwnerPath(host.cwd, table.parse(host.args).rest[0]),
+  runAs: (host) => table.parse(host.args).rest[0],
 };
 
 async function isIn(

@@ -10,10 +10,7 @@
  */
 import { SUCCESS } from "../../lib/exit-code.ts";
 import { OptionTable } from "../../lib/option.ts";
-import type { Program } from "../../lib/program.ts";
-import { openList } from "../list/list.ts";
-import { listOwnerPath } from "../list/run-as.ts";
-import { versionLine } from "../list/version.ts";
+import { listProgram } from "../list/list-program.ts";
 import { storeOption, storeRows } from "./change-people.ts";
 
 const LINE_FEED = 10;
@@ -28,32 +25,19 @@ const table = new OptionTable(
   "DIR [db]",
 );
 
-export const ezmlmList: Program = {
-  name: "ezmlm-list",
-  usage: table.usage,
-  async run(host) {
-    const options = table.parse(host.args);
-    if (options.flag("v") !== undefined) {
-      host.stderr.write(versionLine("ezmlm-list"));
+export const ezmlmList = listProgram(
+  table,
+  async (host, list, options, [name = ""]) => {
+    const db = list.db(name, storeOption(options));
+    if (options.flag("n")) {
+      host.stdout.write(`${await db.count()}\n`);
       return SUCCESS;
     }
-    const [dir, name = "", ...rest] = options.rest;
-    if (!dir || rest.length > 0) throw table.error();
-    const list = await openList(host, dir);
-    try {
-      const db = list.db(name, storeOption(options));
-      if (options.flag("n")) {
-        host.stdout.write(`${await db.count()}\n`);
-        return SUCCESS;
-      }
-      for await (const lines of db.packed({ end: LINE_FEED, domains: true })) {
-        host.stdout.write(lines);
-        await host.stdout.flush();
-      }
-      return SUCCESS;
-    } finally {
-      list.close();
+    for await (const lines of db.packed({ end: LINE_FEED, domains: true })) {
+      host.stdout.write(lines);
+      await host.stdout.flush();
     }
+    return SUCCESS;
   },
-  runAs: (host) => listOwnerPath(host.cwd, table.parse(host.args).rest[0]),
-};
+  { operands: 1 },
+);

@@ -10,33 +10,13 @@
  */
 import { SUCCESS } from "../../lib/exit-code.ts";
 import { OptionTable } from "../../lib/option.ts";
-import type { Program } from "../../lib/program.ts";
-import { openList } from "../list/list.ts";
-import { listOwnerPath } from "../list/run-as.ts";
-import { versionLine } from "../list/version.ts";
+import { listProgram } from "../list/list-program.ts";
 import { storeOption, storeRows } from "./change-people.ts";
 
 const table = new OptionTable("ezmlm-rmtab", storeRows, "DIR");
 const databases = ["", "allow", "deny", "digest", "mod"];
 
-export const ezmlmRmtab: Program = {
-  name: "ezmlm-rmtab",
-  usage: table.usage,
-  async run(host) {
-    const options = table.parse(host.args);
-    if (options.flag("v") !== undefined) {
-      host.stderr.write(versionLine("ezmlm-rmtab"));
-      return SUCCESS;
-    }
-    const [dir, ...rest] = options.rest;
-    if (!dir || rest.length > 0) throw table.error();
-    const list = await openList(host, dir);
-    try {
-      for (const name of databases) await list.db(name, storeOption(options)).clear();
-      return SUCCESS;
-    } finally {
-      list.close();
-    }
-  },
-  runAs: (host) => listOwnerPath(host.cwd, table.parse(host.args).rest[0]),
-};
+export const ezmlmRmtab = listProgram(table, async (_host, list, options) => {
+  for (const name of databases) await list.db(name, storeOption(options)).clear();
+  return SUCCESS;
+});

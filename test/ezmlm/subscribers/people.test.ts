@@ -25,6 +25,14 @@ describe.each(ways)("ezmlm-sub, ezmlm-unsub, ezmlm-list (%s)", (_way, run) => {
     );
   });
 
+  it("say their version as all list programs do, and want a list", async () => {
+    for (const name of ["ezmlm-sub", "ezmlm-list", "ezmlm-rmtab", "ezmlm-checksub"]) {
+      const ran = await run(name, { args: ["-V"] });
+      expect([ran.code, ran.stderr]).toEqual([0, expect.stringMatching(/^ezmlm version: /)]);
+      expect((await run(name, { args: [] })).code).toBe(100);
+    }
+  });
+
   it("names bad lines, adds the rest and says 100", async () => {
     const { dir } = await makeList();
     const ran = await run("ezmlm-sub", {
