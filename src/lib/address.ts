@@ -38,10 +38,6 @@ export function asciiLower(text: string): string {
   return text;
 }
 
-export function sameDomain(a: string, b: string): boolean {
-  return asciiLower(a) === asciiLower(b);
-}
-
 const atom = /^[A-Za-z0-9!#$%&'*+\-./=?^_`{|}~]+$/;
 
 /**

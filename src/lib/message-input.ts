@@ -80,9 +80,6 @@ export function streamInput(stream: AsyncIterable<Buffer>): MessageInput {
   };
 }
 
-/** No bytes at all. */
-export const emptyInput: MessageInput = bufferInput(Buffer.alloc(0));
-
 /** Everything, in one buffer; PermanentError-free: `limitBytes` exceeded throws RangeError. */
 export async function readAll(input: MessageInput, limitBytes = 1 << 30): Promise<Buffer> {
   if (input.buffer) return input.buffer;

@@ -103,13 +103,3 @@ export function readArchiveNumber(list: HasPath): number {
 export function writeArchiveNumber(list: HasPath, number: number): void {
   writeNumbers(list, "archnum", [number], "archnumn");
 }
-
-/** `loopnum` of ezmlm-limit: message number and Unix seconds at the start of the interval. */
-export function readLoopState(list: HasPath): { number: number; when: number } | undefined {
-  const numbers = readNumbers(list, "loopnum");
-  return numbers && { number: numbers[0] ?? 0, when: numbers[1] ?? 0 };
-}
-
-export function writeLoopState(list: HasPath, state: { number: number; when: number }): void {
-  writeNumbers(list, "loopnum", [state.number, state.when], "loopnumn");
-}

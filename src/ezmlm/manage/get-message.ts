@@ -1,8 +1,8 @@
 /** `get.N` where ezmlm-get does not stand before ezmlm-manage: one message of the archive, quoted. */
-import { statSync } from "node:fs";
-import { isErrno, PermanentError } from "../../lib/errors.ts";
+import { PermanentError } from "../../lib/errors.ts";
 import { type ExitCode, SUCCESS } from "../../lib/exit-code.ts";
 import { fileInput, readAll } from "../../lib/message-input.ts";
+import { archivePath, isArchived } from "../post/archive-file.ts";
 import { catalogue } from "../reply/texts.ts";
 import { answer } from "./answer.ts";
 import type { ManageContext } from "./context.ts";
@@ -39,15 +39,8 @@ async function isSubscriber(context: ManageContext): Promise<boolean> {
 }
 
 async function quotedMessage(context: ManageContext, number: number): Promise<string | undefined> {
-  const name = String(number % 100).padStart(2, "0");
-  const path = context.list.path("archive", String(Math.floor(number / 100)), name);
-  try {
-    // A message still being written has no execute bit.
-    if ((statSync(path).mode & 0o100) === 0) return undefined;
-  } catch (error) {
-    if (isErrno(error, "ENOENT", "ENOTDIR")) return undefined;
-    throw error;
-  }
+  const path = archivePath(context.list, number);
+  if (!isArchived(path)) return undefined;
   const text = (await readAll(fileInput(path), messageLimitBytes)).toString("utf8");
   return `${text.replace(/\n$/, "").replace(/^/gm, "> ")}\n`;
 }

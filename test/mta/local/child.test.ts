@@ -1,7 +1,7 @@
 /** What is left of a program line whose time is over. */
 import { readFileSync } from "node:fs";
 import { expect, test, vi } from "vitest";
-import { emptyInput } from "../../../src/lib/message-input.ts";
+import { bufferInput } from "../../../src/lib/message-input.ts";
 import type { ExitStatus } from "../../../src/lib/program.ts";
 import { runChild } from "../../../src/mta/local/child.ts";
 
@@ -38,7 +38,7 @@ async function timedOut(line: string, graceMs: number): Promise<{ said: string; 
     {
       cwd: "/",
       env: { PATH: process.env.PATH },
-      stdin: emptyInput,
+      stdin: bufferInput(""),
       stdout: output,
       stderr: output,
       signal: controller.signal,

@@ -1,5 +1,5 @@
 /** A Host for tests of programs of local delivery: output in one string, children real. */
-import { emptyInput } from "../../../src/lib/message-input.ts";
+import { bufferInput } from "../../../src/lib/message-input.ts";
 import type { Host } from "../../../src/lib/program.ts";
 import { ProcessCommands } from "../../../src/lib/spawn.ts";
 import { plainPath, root } from "../../support/root.ts";
@@ -16,7 +16,7 @@ export function makeHost(given: Pick<Host, "args" | "cwd" | "queue"> & Partial<H
     flush: () => Promise.resolve(),
   };
   const env = { PATH: plainPath, ...given.env };
-  const stdin = given.stdin ?? emptyInput;
+  const stdin = given.stdin ?? bufferInput("");
   const host: Host = {
     stdout: output,
     stderr: output,

@@ -14,7 +14,7 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { emptyInput } from "../../../src/lib/message-input.ts";
+import { bufferInput } from "../../../src/lib/message-input.ts";
 import { type Host, type Output, runProgram } from "../../../src/lib/program.ts";
 import { qmailSetup } from "../../../src/mta/start/qmail-setup.ts";
 import { qmailStart } from "../../../src/mta/start/qmail-start.ts";
@@ -93,7 +93,7 @@ export class FakeSite {
       args,
       env: { PATH: process.env.PATH, SMTP_LISTEN: "127.0.0.1:0", ...env },
       cwd: this.root,
-      stdin: emptyInput,
+      stdin: bufferInput(""),
       stdout: output((text) => {
         this.out += text;
       }),
