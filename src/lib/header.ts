@@ -30,7 +30,7 @@ export function fieldBytes(field: HeaderField): string {
   return trimBlanks(field.raw.slice(field.raw.indexOf(":") + 1).replace(/\r?\n[ \t]*/g, " "));
 }
 
-/** Build a field from text. Refuses CR, LF and NUL in `value` (fold with `foldedField`). */
+/** Build a field from text. Refuses CR, LF and NUL in `value`: it does not fold. */
 export function makeField(name: string, value: string): HeaderField {
   if (/[\r\n\0]/.test(value) || !/^[\x21-\x39\x3b-\x7e]+$/.test(name)) {
     throw new PermanentError(

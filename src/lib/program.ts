@@ -92,7 +92,7 @@ export interface Host {
 export interface Program {
   /** "ezmlm-send" */
   readonly name: string;
-  /** The usage line, without "usage: " or the program name's repetition; derived from the option table. */
+  /** Program name, options and operands, without "usage: "; derived from the option table. */
   readonly usage: string;
   run(host: Host): Promise<ExitCode>;
   /** It does nothing else until it has read its input, so as a command it may block in reading. */

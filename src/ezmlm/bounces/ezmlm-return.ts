@@ -6,7 +6,7 @@
  *              A bounce of post N for a subscriber is kept, once; further numbers are added to the
  *              subscriber's list of lost messages. The report of qmail-send on a post whose sender
  *              was not expanded, or a delivery status notification, names its recipients itself; of
-              such a report each of them gets to see only the own part.
+ *              such a report each of them gets to see only the own part.
  *              A bounce of a warning is kept for ezmlm-warn, which sends a probe; a bounce of a probe
  *              removes the subscriber. Bounces of answers are dropped. Addresses that are no
  *              subscribers are ignored.
