@@ -161,7 +161,10 @@ export class Site {
         writeFileSync(join(this.profile, "cpu.json"), JSON.stringify(this.tree.cpuSplit()));
       const gone = new Promise((resolve) => this.child.once("exit", resolve));
       this.child.kill("SIGTERM");
+      // Nobody waits for what hangs at the end of a measurement.
+      const again = setInterval(() => this.child.kill("SIGTERM"), 1500);
       await gone;
+      clearInterval(again);
     }
     this.log?.close();
     this.log = undefined;

@@ -21,6 +21,8 @@ import { join } from "node:path";
 import { TemporaryError } from "../lib/errors.ts";
 import type { Host } from "../lib/program.ts";
 
+/** What still runs then is put back. */
+const IMPATIENT_MS = 10_000;
 /** The account that root's demo runs as: nobody. */
 const NOBODY = 65534;
 
@@ -168,7 +170,9 @@ export class DemoSite {
     if (!server || server.exitCode !== null) return server?.exitCode ?? null;
     const gone = new Promise((resolve) => server.once("exit", resolve));
     server.kill("SIGTERM");
+    const again = setInterval(() => server.kill("SIGTERM"), IMPATIENT_MS);
     await gone;
+    clearInterval(again);
     return server.exitCode;
   }
 

@@ -25,8 +25,13 @@ export type ControlMessage =
   | { type: "ready" }
   /** child -> start: cannot serve, one line why; the child then exits 111. */
   | { type: "failed"; text: string }
-  /** start -> child: finish or put back what runs, then exit 0. A second one changes nothing. */
+  /**
+   * start -> child: exit 0 when what runs has ended; all but qmail-send wait for a few seconds only. A second
+   * one changes nothing.
+   */
   | { type: "stop" }
+  /** start -> qmail-send, after stop: wait for a few seconds, too, then put back what runs. */
+  | { type: "hurry" }
   /** start -> qmail-send: reread locals and virtualdomains (HUP), all due now (ALRM). */
   | { type: "reread" }
   | { type: "flush" };
@@ -55,6 +60,9 @@ export function writeControl(out: FrameWriter, m: ControlMessage): void {
       break;
     case "stop":
       out.begin(5);
+      break;
+    case "hurry":
+      out.begin(8);
       break;
     case "reread":
       out.begin(6);
@@ -95,6 +103,8 @@ export function readControl(f: Frame): ControlMessage {
       return { type: "failed", text: f.text() };
     case 5:
       return { type: "stop" };
+    case 8:
+      return { type: "hurry" };
     case 6:
       return { type: "reread" };
     case 7:

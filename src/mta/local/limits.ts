@@ -8,7 +8,7 @@ export const HEARTBEAT_MS = 5000;
 export const RESULTS_GATHER_MS = 2;
 
 export interface WorkerLimits {
-  /** Workers of one uid at a time; all but one of them may be held by program lines. */
+  /** Workers of one uid at a time; lists have all but one at most. */
   readonly perUid: number;
   /** Workers of all uids: each costs 10 MB, and 30 that all share. */
   readonly total: number;
@@ -16,7 +16,7 @@ export interface WorkerLimits {
   readonly startsAtOnce: number;
   /** Idle workers that stay while other uids wait for theirs. */
   readonly idleKept: number;
-  /** Deliveries to files and forwards under way in one worker. */
+  /** Deliveries under way in one worker that share it. */
   readonly perWorker: number;
   /** A worker without work for this long is told to stop. */
   readonly idleMs: number;

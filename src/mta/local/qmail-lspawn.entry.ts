@@ -31,7 +31,9 @@ import { workerEnvironment } from "./worker-env.ts";
 import { WorkerPool } from "./worker-pool.ts";
 
 /** How long running deliveries get once we are told to stop. */
-const STOP_MS = 4000;
+const STOP_MS = 6000;
+/** How long workers get to end the programs that still run. */
+const DISMISS_MS = 300;
 const TICK_MS = 5000;
 
 for (const signal of ["SIGTERM", "SIGINT", "SIGHUP", "SIGALRM", "SIGQUIT"] as const) {
@@ -100,11 +102,13 @@ function serve(start: Extract<ControlMessage, { type: "start" }>): void {
 function stop(): void {
   const deadline = performance.now() + STOP_MS;
   pool?.stop();
-  setInterval(() => {
+  const timer = setInterval(() => {
     if ((lspawn?.pending ?? 0) > 0 && performance.now() < deadline) return;
+    clearInterval(timer);
     lspawn?.sendReports();
     queue?.flush();
-    setTimeout(() => leave(0), 20);
+    pool?.dismiss();
+    setTimeout(() => leave(0), DISMISS_MS);
   }, 20);
 }
 

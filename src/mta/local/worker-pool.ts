@@ -84,6 +84,11 @@ export class WorkerPool {
     for (const worker of this.live.keys()) worker.stop();
   }
 
+  /** The workers end what still runs, programs too, and leave; nothing of it is reported. */
+  dismiss(): void {
+    for (const worker of this.live.keys()) worker.dismiss();
+  }
+
   kill(): void {
     for (const worker of [...this.live.keys()]) worker.kill();
   }
@@ -244,7 +249,9 @@ export class WorkerPool {
         this.live.delete(worker);
         const memory = occupant && this.programs.get(addressKey(occupant));
         if (memory && runs.includes(occupant)) memory.kills++;
-        for (const run of runs) this.context.report(localReport(run.delivery, CRASHED));
+        // Once we stop qmail-send puts back what gets no report.
+        if (!this.stopping)
+          for (const run of runs) this.context.report(localReport(run.delivery, CRASHED));
         this.lost(group, worker);
       },
     });

@@ -51,6 +51,7 @@ export class WorkerProcess {
   private readonly events: WorkerEvents;
   private readonly now: () => number;
   private heardAt: number;
+  private dismissed = false;
   private exited = false;
   private over = false;
 
@@ -87,7 +88,9 @@ export class WorkerProcess {
     });
     this.channel = new Channel(stream, writeWorker, readWorker, {
       message: (message) => this.receive(message),
-      closed: () => this.kill(),
+      closed: () => {
+        if (!this.dismissed) this.kill();
+      },
     });
     this.channel.send({ type: "welcome", capability, ...start.welcome, version: PROTOCOL_VERSION });
   }
@@ -110,6 +113,13 @@ export class WorkerProcess {
   stop(): void {
     this.ending = true;
     this.channel.send({ type: "stop" });
+  }
+
+  /** It ends its programs when nobody is there any more. */
+  dismiss(): void {
+    this.ending = true;
+    this.dismissed = true;
+    this.channel.destroy();
   }
 
   kill(): void {

@@ -31,7 +31,7 @@ import { Rspawn } from "./qmail-rspawn.ts";
 import { TimeoutFile } from "./tcpto.ts";
 
 /** How long running deliveries get once we are told to stop. */
-const STOP_MS = 4000;
+const STOP_MS = 6000;
 
 for (const signal of ["SIGTERM", "SIGINT", "SIGHUP", "SIGALRM", "SIGQUIT"] as const) {
   process.on(signal, () => {});

@@ -373,20 +373,22 @@ export class Dispatch {
     return this.following.quiet && this.marks.quiet;
   }
 
-  /** Nothing new starts; resolves when all that ran is settled or, after `graceMs`, put back. */
-  async stop(graceMs: number): Promise<void> {
+  /** Nothing new starts; resolves when all that ran is settled or put back. */
+  stop(): Promise<void> {
     this.stopping = true;
     this.status();
     const done = new Promise<void>((resolve) => {
       this.idle = resolve;
     });
-    const timer = setTimeout(() => {
-      this.following.putBack(this.channels.local, "qmail-send is stopping. (#4.3.0)\n");
-      this.following.putBack(this.channels.remote, "qmail-send is stopping. (#4.3.0)\n");
-      this.wake();
-    }, graceMs);
     this.wake();
-    await done;
-    clearTimeout(timer);
+    return done;
+  }
+
+  /** What runs is put back, though nobody knows how it ends: it may arrive twice. */
+  putBack(): void {
+    for (const channel of [this.channels.local, this.channels.remote]) {
+      this.following.putBack(channel, "qmail-send is stopping. (#4.3.0)\n");
+    }
+    this.wake();
   }
 }

@@ -7,8 +7,10 @@ import { type ControlMessage, readControl, writeControl } from "../channel/contr
 import { PROTOCOL_VERSION } from "../channel/protocol.ts";
 import { QmailSend } from "./qmail-send.ts";
 
-// qmail-start forwards these as messages; npm and terminals may send them to every process.
-for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"] as const) process.on(signal, () => {});
+// qmail-start tells us what they mean; npm, terminals and postmasters may send them to every process.
+for (const signal of ["SIGTERM", "SIGINT", "SIGHUP", "SIGALRM", "SIGQUIT"] as const) {
+  process.on(signal, () => {});
+}
 process.umask(0o077);
 
 // V8 lets a heap grow to several times what lives in it. With 1,000,000 messages queued this is 193 MB
@@ -22,6 +24,7 @@ const control = new Channel<ControlMessage, ControlMessage>(socket, writeControl
     if (message.type === "start") void start(message);
     else if (message.type === "announce") send?.announce(message.capability, message);
     else if (message.type === "stop") void send?.stop();
+    else if (message.type === "hurry") send?.hurry();
     else if (message.type === "reread") void send?.reread();
     else if (message.type === "flush") void send?.flush();
   },

@@ -47,8 +47,8 @@ import { Window } from "./window.ts";
 
 const TICK_MS = 1000;
 const SWEEP_MS = 3_600_000;
-/** Running deliveries may take this long after TERM. */
-const STOP_GRACE_MS = 6000;
+/** Running deliveries may take this long when we are to hurry: longer than those who do them wait. */
+const HURRY_MS = 7000;
 const LOG_STALLED = "mail server temporarily rejected message (#4.3.0)";
 
 export interface SendOptions {
@@ -86,6 +86,8 @@ export class QmailSend {
   private lock: { close(): void } | undefined;
   private readonly grace: ExpiryGrace;
   private serving = false;
+  /** Asked of us before we served. */
+  private readonly early = new Set<"reread" | "flush">();
   private stopping = false;
   private dying = false;
 
@@ -140,6 +142,8 @@ export class QmailSend {
     this.dispatch.status();
     this.startTimers();
     this.dropped.begin();
+    if (this.early.has("reread")) void this.reread();
+    if (this.early.has("flush")) void this.flush();
   }
 
   /** What was out when the last qmail-send died may have been the reason. */
@@ -321,6 +325,7 @@ export class QmailSend {
 
   /** HUP */
   async reread(): Promise<void> {
+    if (!this.serving) return void this.early.add("reread");
     let tables: SendControls["tables"];
     try {
       tables = rereadTables(this.o.home, this.controls.tables);
@@ -338,11 +343,12 @@ export class QmailSend {
   }
 
   /** ALRM: everything that waits is due now. */
-  flush(): Promise<void> {
-    return this.backlog.flush();
+  async flush(): Promise<void> {
+    if (!this.serving) return void this.early.add("flush");
+    await this.backlog.flush();
   }
 
-  /** TERM: exit code 0 follows. */
+  /** TERM: exit code 0 follows when what runs has ended. */
   async stop(): Promise<void> {
     if (this.stopping) return;
     this.stopping = true;
@@ -354,13 +360,18 @@ export class QmailSend {
     this.clients.close();
     this.todo.stop();
     this.bouncer.stop();
-    await Promise.all([this.dispatch.stop(STOP_GRACE_MS), this.dropped.stop()]);
+    await Promise.all([this.dispatch.stop(), this.dropped.stop()]);
     await this.clients.end();
     await this.queue.close();
     this.out.close();
     this.lock?.close();
     this.events.exiting();
     this.o.exit(0, await this.log.flush());
+  }
+
+  /** After `stop`: the end is not to wait for deliveries that take long. */
+  hurry(): void {
+    if (this.serving) setTimeout(() => this.dispatch.putBack(), HURRY_MS).unref();
   }
 
   private fatal(text: string): void {

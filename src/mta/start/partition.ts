@@ -36,10 +36,11 @@ export const partition: readonly ProcessRow[] = [
 
 /**
  * The order in which they are told to stop: no new mail first, then no new deliveries; qmail-send waits
- * for those that run. When it waits too long, all are told, and it sees its deliveries put back.
+ * for those that run, and ends before those that do them.
  */
-export const stopOrder: readonly (readonly ProcessRow["name"][])[] = [
+export const stopOrder: readonly [Names, Names, Names] = [
   ["qmail-smtpd"],
   ["qmail-send"],
-  ["qmail-rspawn", "qmail-lspawn", "qmail-send"],
+  ["qmail-rspawn", "qmail-lspawn"],
 ];
+type Names = readonly ProcessRow["name"][];

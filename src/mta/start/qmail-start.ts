@@ -7,10 +7,11 @@
  *              recipient without a .qmail file gets, ./Mailbox when not
  *              given. With a logger the log goes to its standard input, else
  *              to standard output. qmail-setup must have run before.
- *              TERM or INT: takes no more mail in, lets running deliveries
- *              end, exits 0 within ten seconds. HUP: qmail-send rereads
- *              locals and virtualdomains. ALRM: everything in the queue is
- *              due now.
+ *              TERM or INT: takes no more mail in, waits until the running
+ *              deliveries end, exits 0. A second one, a second later at the
+ *              earliest: puts back what still runs after some seconds, exits
+ *              within ten. HUP: qmail-send rereads locals and virtualdomains.
+ *              ALRM: everything in the queue is due now.
  * ENVIRONMENT  QMAILHOME the MTA home; var/ of the checkout when unset.
  *              SMTP_LISTEN HOST:PORT[,HOST:PORT] to take mail in by SMTP,
  *              127.0.0.1:2525 when unset; empty: no listener. The children
@@ -42,6 +43,8 @@ import { newcomerLines } from "./welcome.ts";
 
 const options = new OptionTable("qmail-start", [], "[defaultdelivery [logger arg ...]]");
 const defaultDelivery = "./Mailbox";
+/** Signals within so many milliseconds are one. */
+const SOON_MS = 1000;
 
 export const qmailStart: Program = {
   name: "qmail-start",
@@ -50,6 +53,9 @@ export const qmailStart: Program = {
     const [delivery = defaultDelivery, ...loggerCommand] = options.parse(host.args).rest;
     const own = host.process;
     if (!own) throw new TemporaryError("runs as a command only");
+    let supervisor: Supervisor | undefined;
+    own.onSignal("SIGHUP", () => supervisor?.tell({ type: "reread" }));
+    own.onSignal("SIGALRM", () => supervisor?.tell({ type: "flush" }));
     checkName(host.home);
     const who = identities(host);
     checkAccess(host, own, who);
@@ -66,33 +72,55 @@ export const qmailStart: Program = {
       defaultDelivery: delivery,
       logFd: logger.fd,
     };
-    const supervisor = new Supervisor(context, who, addresses, warn);
-    const signalled = new Promise<void>((resolve) => {
-      own.onSignal("SIGTERM", resolve);
-      own.onSignal("SIGINT", resolve);
-    });
-    own.onSignal("SIGHUP", () => supervisor.tell({ type: "reread" }));
-    own.onSignal("SIGALRM", () => supervisor.tell({ type: "flush" }));
+    const here = new Supervisor(context, who, addresses, warn);
+    supervisor = here;
+    const signalled = stopSignal(own, here, warn);
     const running = async (): Promise<void> => {
-      await supervisor.start();
-      if (supervisor.stopping) return;
+      await here.start();
+      if (here.stopping) return;
       say(`qmail-start: home ${host.home}`);
       say(`qmail-start: ${who.text}`);
-      for (const line of newcomerLines(host, supervisor.listening.map(addressText))) {
+      for (const line of newcomerLines(host, here.listening.map(addressText))) {
         say(`qmail-start: ${line}`);
       }
       say("qmail-start: up");
-      await supervisor.lost;
+      await here.lost;
     };
     try {
       await Promise.race([running(), signalled]);
+      await here.stop();
     } finally {
-      await supervisor.stop();
+      await here.hurry();
       await logger.end();
     }
     return SUCCESS;
   },
 };
+
+/** Resolves at the first TERM or INT. One that comes later hurries; npm and systemd send the first one twice. */
+function stopSignal(
+  own: CommandProcess,
+  supervisor: Supervisor,
+  warn: (line: string) => void,
+): Promise<void> {
+  let firstAt: number | undefined;
+  return new Promise<void>((resolve) => {
+    const signal = (): void => {
+      if (firstAt === undefined) {
+        firstAt = performance.now();
+        resolve();
+        setTimeout(
+          () => warn("waits for running deliveries; a second signal puts them back"),
+          SOON_MS,
+        ).unref();
+      } else if (performance.now() - firstAt >= SOON_MS) {
+        void supervisor.hurry();
+      }
+    };
+    own.onSignal("SIGTERM", signal);
+    own.onSignal("SIGINT", signal);
+  });
+}
 
 /** Every uid must get to node, to the code and to the home; some must write. One line when not. */
 function checkAccess(host: Host, own: CommandProcess, who: Identities): void {

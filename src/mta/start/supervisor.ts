@@ -16,8 +16,9 @@ import { type ProcessRow, partition, stopOrder } from "./partition.ts";
 
 const readyLimitMs = 30_000;
 const restartDelayMs = 1_000;
-/** When a process that was told to stop at 0 is still there, milliseconds after the stop began. */
-const stepLimitsMs = [1_500, 5_000, 9_300];
+/** How long the listener, and all others in a hurry, may take to stop. */
+const listenerMs = 1_500;
+const lastMs = 8_000;
 
 export class Supervisor {
   private readonly context: ChildContext;
@@ -26,6 +27,7 @@ export class Supervisor {
   private readonly children = new Map<ProcessRow["name"], Child>();
   private readonly capabilities = new Map(partition.map((row) => [row.name, newCapability()]));
   private readonly stopSignal = new AbortController();
+  private readonly hurrySignal = new AbortController();
   private addresses: readonly Address[];
   private stopped: Promise<void> | undefined;
   /** Rejects when qmail-send is lost while nobody asked it to stop. */
@@ -144,34 +146,50 @@ export class Supervisor {
     }
   }
 
-  /** To qmail-send: reread, flush. */
+  /** To qmail-send: reread, flush, hurry. */
   tell(message: ControlMessage): void {
     this.children.get("qmail-send")?.send(message);
   }
 
-  /** Everything ends, in order; a second call waits for the first. Done within ten seconds. */
+  /**
+   * Everything ends, in order, when the deliveries that run have ended; no time limits that but their own.
+   * A second call waits for the first.
+   */
   stop(): Promise<void> {
     this.stopped ??= this.stopInOrder();
     return this.stopped;
   }
 
+  /** Deliveries that run get a few seconds, then they are put back. Done within ten. */
+  hurry(): Promise<void> {
+    this.hurrySignal.abort();
+    return this.stop();
+  }
+
   private async stopInOrder(): Promise<void> {
     this.stopSignal.abort();
-    const began = performance.now();
-    for (const [step, names] of stopOrder.entries()) {
-      const going = names.flatMap((name) => this.children.get(name) ?? []);
-      for (const child of going) child.send({ type: "stop" });
-      const left = Math.max(0, (stepLimitsMs[step] ?? 0) - (performance.now() - began));
-      const timer = new AbortController();
-      await Promise.race([
-        Promise.all(going.map((child) => child.exit)),
-        sleep(left, undefined, { signal: timer.signal }).catch(() => {}),
-      ]);
-      timer.abort();
-    }
+    const [listeners, senders, others] = stopOrder;
+    await this.end(listeners, sleep(listenerMs, undefined, { ref: false }));
+    await this.end(senders, this.hurried());
+    if (this.hurrySignal.signal.aborted) this.tell({ type: "hurry" });
+    await this.end([...senders, ...others], sleep(lastMs, undefined, { ref: false }));
     const all = [...this.children.values()];
     for (const child of all) child.kill();
     await Promise.all(all.map((child) => child.exit));
+  }
+
+  private async end(names: readonly ProcessRow["name"][], limit: Promise<void>): Promise<void> {
+    const going = names.flatMap((name) => this.children.get(name) ?? []);
+    for (const child of going) child.send({ type: "stop" });
+    await Promise.race([Promise.all(going.map((child) => child.exit)), limit]);
+  }
+
+  private hurried(): Promise<void> {
+    const { signal } = this.hurrySignal;
+    return new Promise((resolve) => {
+      if (signal.aborted) resolve();
+      else signal.addEventListener("abort", () => resolve());
+    });
   }
 }
 

@@ -215,7 +215,7 @@ test("qmail-send pauses for a stalled log reader and loses no line", async () =>
   expect(remote.work.length).toBeGreaterThanOrEqual(to.length);
 });
 
-test("qmail-send puts back what does not end after stop, and exits 0", async () => {
+test("qmail-send waits after stop for what runs, puts back what others left, and exits 0", async () => {
   const send = await start();
   const remote = await send.peer("remote");
   const smtpd = await send.peer("smtpd", 77, "intake");
@@ -223,8 +223,11 @@ test("qmail-send puts back what does not end after stop, and exits 0", async () 
   await eventually(() => remote.work.length === 2, "work");
   remote.report(1, "K");
   for (const signal of ["SIGTERM", "SIGHUP", "SIGINT"] as const) send.child.kill(signal);
-  expect(await send.stop()).toBe(0);
-  expect(send.log).toMatch(/status: local 0\/10 remote 1\/20 exitasap\n/);
+  const stopped = send.stop();
+  await send.line(/status: local 0\/10 remote 1\/20 exitasap\n/);
+  expect(send.child.exitCode).toBe(null);
+  remote.close();
+  expect(await stopped).toBe(0);
   expect(send.log.endsWith("status: exiting\n")).toBe(true);
   const again = await restart(send.home);
   const next = await again.peer("remote");

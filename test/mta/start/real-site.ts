@@ -147,8 +147,16 @@ export class RealSite {
     return server.exitCode;
   }
 
+  /** Process of qmail-start, once it has got to where it heeds signals. */
+  get starter(): number | undefined {
+    return this.processes().has("qmail-send") ? this.server?.pid : undefined;
+  }
+
   async remove(): Promise<void> {
-    await this.stop();
+    const stopped = this.stop();
+    const impatient = setInterval(() => void this.stop(), 1200);
+    await stopped;
+    clearInterval(impatient);
     rmSync(this.root, { recursive: true, force: true });
   }
 }
