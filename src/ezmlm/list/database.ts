@@ -5,7 +5,7 @@
  */
 import { closeSync, openSync, statfsSync, statSync } from "node:fs";
 import { join } from "node:path";
-import { errorText, PermanentError, TemporaryError } from "../../lib/errors.ts";
+import { errorText, isErrno, PermanentError, TemporaryError } from "../../lib/errors.ts";
 import {
   type Database,
   type Migration,
@@ -97,9 +97,20 @@ export function isLocalDirectory(dir: string): boolean {
   }
 }
 
+/**
+ * SQLite would ask the umask for the mode; its side files copy ours. A file that is there is not opened: closing
+ * any descriptor of it drops the locks of every connection of this process (sqlite.org/howtocorrupt.html, 2.2).
+ */
+function makePrivate(path: string): void {
+  try {
+    closeSync(openSync(path, "wx", 0o600));
+  } catch (error) {
+    if (!isErrno(error, "EEXIST")) throw error;
+  }
+}
+
 function openNew(path: string, steps: readonly Migration[]): Database {
-  // SQLite would ask the umask for the mode; its side files copy ours.
-  closeSync(openSync(path, "a", 0o600));
+  makePrivate(path);
   return openKeepable(path, () => openDatabase(path, steps, { busyMilliseconds: 30_000 }));
 }
 

@@ -1,4 +1,4 @@
-import { renameSync, rmSync } from "node:fs";
+import { readFileSync, renameSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { openList } from "../../../src/ezmlm/list/list.ts";
@@ -18,6 +18,26 @@ test("two programs of one process use one connection, one after the other", asyn
   expect(next.store.open().open).toBe(true);
   expect(await next.db().count()).toBe(2);
   next.close();
+});
+
+test("opening a list once more takes no locks from who has it open", async () => {
+  const { dir } = await bareList();
+  const { host } = makeHost({ cwd: dir });
+  const first = await openList(host, dir);
+  expect(await first.db().count()).toBe(2);
+  const inode = statSync(join(dir, "list.db")).ino;
+  const locks = (): string[] =>
+    readFileSync("/proc/locks", "latin1")
+      .split("\n")
+      .filter((line) => line.includes(` ${process.pid} `) && line.includes(`:${inode} `))
+      .map((line) => line.replace(/^\d+: /, ""));
+  const held = locks();
+  expect(held).not.toEqual([]);
+  const second = await openList(host, dir);
+  second.store.open();
+  expect(locks()).toEqual(expect.arrayContaining(held));
+  second.close();
+  first.close();
 });
 
 test("a list that was made anew at the same place is not read through the old file", async () => {
