@@ -75,6 +75,32 @@ test("what is out at two crashes of qmail-send rests, then goes alone; innocent 
   expect(fourth.log.match(/warning: msg .* 3 times now/g)).toHaveLength(1);
 }, 60_000);
 
+test("suspects go one after the other, each as soon as the last one is done", async () => {
+  const path = home();
+  const all = Array.from({ length: 6 }, (_, n) => `u@site${n}.test`);
+  for (let crash = 1; crash <= 2; crash++) {
+    const send = await start(path);
+    const remote = await send.peer("remote");
+    if (crash === 1) await submit(send, ...all);
+    await eventually(() => remote.work.length === all.length, "all are out");
+    await send.kill();
+  }
+  const send = await start(path);
+  const remote = await send.peer("remote");
+  await send.ask("flush");
+  for (let done = 0; done < all.length; done++) {
+    await eventually(() => remote.work.length === done + 1, "the next one is out");
+    await submit(send, `other${done}@good.test`);
+    await eventually(() => remote.work.length === done + 2, "mail that is none goes on");
+    const other = remote.work.splice(done + 1, 1)[0];
+    remote.report(other?.delivery ?? 0, "K");
+    expect(remote.work).toHaveLength(done + 1);
+    remote.report(remote.work[done]?.delivery ?? 0, "K");
+  }
+  expect(out(remote)).toEqual(all);
+  await send.line(/end msg 6\n/);
+});
+
 test("what is out when qmail-rspawn dies is counted too, and forgiven when nobody died of it", async () => {
   const send = await start(home());
   const first = await send.peer("remote");

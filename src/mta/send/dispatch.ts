@@ -15,25 +15,17 @@ import type { Job } from "./job.ts";
 import type { Lane } from "./lane.ts";
 import { Marks } from "./marks.ts";
 import type { OutRecord } from "./out-record.ts";
-import {
-  type ChannelName,
-  CONVICTED,
-  isDying,
-  type Lifetime,
-  nextTry,
-  SUSPECT,
-} from "./schedule.ts";
+import { type ChannelName, CONVICTED, isDying, type Lifetime, nextTry } from "./schedule.ts";
 import type { Peer, Slot, Slots } from "./slot.ts";
+import { isSuspect, Suspects } from "./suspects.ts";
 import type { Window } from "./window.ts";
 
 /** Most recipients on one remote slot. */
 const SLOT_RECIPIENTS = 200;
 /** Bytes a peer may leave unread before nothing more is sent to it. */
 const PEER_BACKLOG = 4 << 20;
-/** Seconds until it is looked again whether a suspect may go. */
+/** Seconds until a suspect that waits on disk is looked at again. */
 const SUSPECT_WAIT = 10;
-/** Seconds in which a suspect that kills shows it. */
-const SUSPECT_ALONE = 120;
 const CRASHES = "Each attempt to deliver this message stopped the mail system. (#5.3.0)\n";
 const bodyTypes = ["7bit", "8bit", "binary"] as const;
 
@@ -58,10 +50,6 @@ export interface DispatchOptions {
   unroute(address: string): string;
 }
 
-function isSuspect(job: Job): boolean {
-  return job.row.crashes >= SUSPECT;
-}
-
 function prefixFor(message: MessageRow, recipient: string): string {
   return message.prefix === "" ? "" : new HeaderPrefix(message.prefix, "\n").fill(recipient);
 }
@@ -71,6 +59,7 @@ export class Dispatch {
   private readonly following: Following;
   private readonly channels: Following["channels"];
   private readonly marks: Marks;
+  private readonly suspects: Suspects;
   private scheduled = false;
   private stopping = false;
   private idle: (() => void) | undefined;
@@ -92,6 +81,7 @@ export class Dispatch {
     });
     this.following = new Following({ ...options, marks: this.marks });
     this.channels = this.following.channels;
+    this.suspects = new Suspects([this.channels.local, this.channels.remote]);
   }
 
   // ---- peers --------------------------------------------------------------------------------
@@ -136,6 +126,8 @@ export class Dispatch {
   }
 
   private turn(): void {
+    const suspect = this.suspects.next();
+    if (suspect) this.o.window.again(suspect);
     this.start(this.channels.local);
     this.start(this.channels.remote);
     if (this.following.changed) this.status();
@@ -285,17 +277,10 @@ export class Dispatch {
     this.o.failpoint.hit("deliver-sent");
   }
 
-  /**
-   * A suspect waits until no other one is out, so that the next crash says which it was. One that has
-   * been out for long hangs, which is another matter.
-   */
+  /** Whether the job, taken from its lane, is one that may not start beside another. */
   private mustWait(job: Job): boolean {
-    if (!isSuspect(job)) return false;
-    const { local, remote } = this.channels;
-    const out = [...local.slots, ...remote.slots].some(
-      (slot) => slot.ageSeconds < SUSPECT_ALONE && slot.jobs.some(isSuspect),
-    );
-    if (!out) return false;
+    if (!isSuspect(job) || !this.suspects.isOneOut) return false;
+    if (this.suspects.keep(job)) return true;
     job.next = job.todo.length;
     job.retryAt = this.o.now() + SUSPECT_WAIT;
     this.marks.passOver(job);
@@ -352,6 +337,7 @@ export class Dispatch {
   /** Once a second or so. */
   tick(): void {
     this.following.tick();
+    if (this.suspects.areWaiting) this.wake();
   }
 
   clockJumped(): void {

@@ -180,8 +180,17 @@ export class Window {
     room.jobs++;
     room.recipients += row.count;
     if (lane.place.standing !== "good") room.doubtful++;
-    lane.push(new Job(row, known?.row ?? message));
+    this.ready(lane, new Job(row, known?.row ?? message));
+  }
+
+  private ready(lane: Lane, job: Job): void {
+    lane.push(job);
     if (!this.turns[lane.channel].isFull(lane)) this.turns[lane.channel].enter(lane);
+  }
+
+  /** A job that was taken from its lane and not begun is to be started after all. */
+  again(job: Job): void {
+    this.ready(this.lane(job.row), job);
   }
 
   // ---- what leaves --------------------------------------------------------------------------
