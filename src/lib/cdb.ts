@@ -58,7 +58,7 @@ export class Cdb {
       let filled = 0;
       while (filled < size) {
         const got = readSync(fd, bytes, filled, size - filled, from + filled);
-        if (got === 0) throw new CdbError("file is cut short");
+        if (got === 0) throw new CdbError(`${path} is cut short`);
         filled += got;
       }
       return bytes;
@@ -68,12 +68,13 @@ export class Cdb {
 
   /** The file read into memory, for a table that is asked often and replaced by rename. */
   static load(path: string): Cdb {
-    return Cdb.of(readFileSync(path));
+    return Cdb.of(readFileSync(path), path);
   }
 
-  static of(file: Buffer): Cdb {
+  /** `path`: for errors. */
+  static of(file: Buffer, path = "file"): Cdb {
     const read: Read = (from, size) => {
-      if (from + size > file.length) throw new CdbError("file is cut short");
+      if (from + size > file.length) throw new CdbError(`${path} is cut short`);
       return file.subarray(from, from + size);
     };
     return new Cdb(read, () => {});

@@ -2,7 +2,10 @@
  * The work of qmail-lspawn: each local delivery from qmail-send is looked up and given to a worker of
  * its user; reports go back, all of one turn together. Nothing here looks at a message.
  */
+
 import { expandVerp, splitAddress } from "../../lib/address.ts";
+import { causeText } from "../../lib/errors.ts";
+import { Telltale } from "../../lib/telltale.ts";
 import { FRAME_LIMIT, REPORT_LIMIT, type Report } from "../channel/protocol.ts";
 import type { QueueMessage } from "../channel/queue-messages.ts";
 import type { UserRecord } from "../channel/worker-messages.ts";
@@ -19,6 +22,8 @@ type LocalWork = Extract<QueueMessage, { type: "local" }>;
 export class Lspawn {
   private readonly users: Users;
   private readonly send: (message: QueueMessage) => void;
+  private readonly warn: (text: string) => void;
+  private readonly told = new Telltale();
   private readonly announcements = new Map<string, () => void>();
   private reports: Report[] = [];
   private pool: WorkerPool | undefined;
@@ -26,9 +31,11 @@ export class Lspawn {
   /** The files of users/ were looked at in this turn. */
   private looked = false;
 
-  constructor(users: Users, send: (message: QueueMessage) => void) {
+  /** `warn`: a line for the log. */
+  constructor(users: Users, send: (message: QueueMessage) => void, warn: (text: string) => void) {
     this.users = users;
     this.send = send;
+    this.warn = warn;
   }
 
   /** The pool reports through us and announces through us, so it comes second. */
@@ -112,7 +119,15 @@ export class Lspawn {
 
   private fail({ delivery }: LocalWork, error: unknown): void {
     const code = error instanceof LookupTrouble ? error.code : LSPAWN_TROUBLE;
+    const why = error instanceof LookupTrouble ? error.cause : error;
+    if (why !== undefined) this.tell(causeText(why));
     this.report(localReport(delivery, code));
+  }
+
+  /** The report says what qmail says; the log says why. */
+  private tell(trouble: string): void {
+    const text = `unable to look up a recipient: ${trouble}`;
+    if (this.told.isNew(text)) this.warn(text);
   }
 
   private submit(work: LocalWork, user: UserRecord): void {

@@ -74,7 +74,11 @@ function serve(start: Extract<ControlMessage, { type: "start" }>): void {
     },
   );
   queue = channel;
-  const spawner = new Lspawn(users, (message) => channel.send(message));
+  const spawner = new Lspawn(
+    users,
+    (message) => channel.send(message),
+    (text) => process.stderr.write(`qmail-lspawn: warning: ${text}\n`),
+  );
   lspawn = spawner;
   pool = new WorkerPool({
     limits: workerLimits,
