@@ -6,6 +6,7 @@ import { SMALL_BODY, type Verdict } from "../channel/protocol.ts";
 import type { Intake, Origin } from "./intake.ts";
 import {
   BAD_ENVELOPE,
+  DISK_FULL,
   type IntakeAnswer,
   originTrouble,
   recipientsTrouble,
@@ -119,7 +120,7 @@ export class IncomingMessage {
     const { options } = this.intake;
     const trouble = options.refusing();
     if (trouble !== undefined) this.refuse("Z", trouble);
-    else if (!(await this.intake.hasSpace())) this.refuse("Z", WRITE_ERROR);
+    else if (!(await this.intake.hasSpace())) this.refuse("Z", DISK_FULL);
     const unfit = this.sender === undefined ? BAD_ENVELOPE : originTrouble(this.origin);
     if (unfit !== undefined) this.refuse("D", unfit);
     if (this.refusal) return { accepted: false, ...this.refusal };

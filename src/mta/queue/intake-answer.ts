@@ -9,6 +9,8 @@ export type IntakeAnswer =
   | { readonly accepted: false; readonly verdict: Verdict; readonly text: string };
 
 export const WRITE_ERROR = "qq write error or disk full (#4.3.0)";
+/** Below the floor: told from trouble while writing, as RFC 3463 X.3.1 does. */
+export const DISK_FULL = "qq disk full (#4.3.1)";
 export const ADDRESS_TOO_LONG = "envelope address too long for qq (#5.1.3)";
 export const BAD_ENVELOPE = "qq envelope format error (#5.5.4)";
 

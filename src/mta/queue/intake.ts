@@ -16,6 +16,7 @@ import type { Router } from "../send/route.ts";
 import type { Failpoint } from "./failpoint.ts";
 import { IncomingMessage } from "./incoming-message.ts";
 import {
+  DISK_FULL,
   type IntakeAnswer,
   originTrouble,
   recipientsTrouble,
@@ -100,7 +101,7 @@ export class Intake {
     const carried = (bytes?.length ?? 0) + packed.length;
     if (!bytes || packed.length === 0 || !this.mayHold(carried)) return undefined;
     if (!this.isSpaceKnown()) return undefined;
-    const trouble = this.options.refusing() ?? (this.isFull() ? WRITE_ERROR : undefined);
+    const trouble = this.options.refusing() ?? (this.isFull() ? DISK_FULL : undefined);
     if (trouble !== undefined) return refused("Z", trouble);
     const unfit = senderTrouble(mail.sender) ?? recipientsTrouble(packed) ?? originTrouble(origin);
     if (unfit !== undefined) return refused("D", unfit);

@@ -43,8 +43,9 @@ export function accepted(unixSeconds: number, id: string): string {
   return `250 ok ${unixSeconds} qp ${id}\r\n`;
 }
 
-/** The queue said no: its text on one line of printable ASCII. */
+/** The queue said no: its text on one line of printable ASCII. 452 is for a full disk (RFC 5321 4.2.3). */
 export function queueRefusal(permanent: boolean, text: string): string {
   const line = text.replace(/[^\x20-\x7e]+/g, " ").slice(0, 480);
-  return `${permanent ? 554 : 451} ${line}\r\n`;
+  const temporary = line.endsWith("(#4.3.1)") ? 452 : 451;
+  return `${permanent ? 554 : temporary} ${line}\r\n`;
 }

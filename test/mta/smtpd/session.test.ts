@@ -212,6 +212,7 @@ describe("SmtpSession", () => {
     for (const [error, said] of [
       [new PermanentError("mail server said\r\nno (#5.3.0)"), "554 mail server said no (#5.3.0)"],
       [new TemporaryError("qq write error or disk full (#4.3.0)"), "451 qq write error or disk full (#4.3.0)"], // biome-ignore format: a table
+      [new TemporaryError("qq disk full (#4.3.1)"), "452 qq disk full (#4.3.1)"],
       [new Error("secret path"), "451 qq temporary problem (#4.3.0)"],
     ] as const) {
       talk.queue.verdict = () => {
