@@ -19,10 +19,12 @@ import { errorText, TemporaryError } from "../../lib/errors.ts";
 import { SUCCESS } from "../../lib/exit-code.ts";
 import { fileInput, type MessageInput } from "../../lib/message-input.ts";
 import { OptionTable } from "../../lib/option.ts";
+import type { Host } from "../../lib/program.ts";
 import type { List } from "../list/list.ts";
 import { listProgram } from "../list/list-program.ts";
-import { readNumber, sizeUnits, writeNumber } from "../list/number.ts";
+import { sizeUnits, writeNumber } from "../list/number.ts";
 import { ArchiveFile, archivePath } from "../post/archive-file.ts";
+import { isTaken, lastArchived, lastNumber } from "../post/last-number.ts";
 import { LineCutter, type LinePiece } from "../post/line-cutter.ts";
 
 const options = new OptionTable("ezmlm-import", [], "DIR [mbox]");
@@ -31,15 +33,15 @@ export const ezmlmImport = listProgram(
   options,
   async (host, list, _parsed, [mbox]) => {
     const input = mbox === undefined ? host.stdin : fileInput(resolve(list.dir, mbox));
-    const count = await list.withLock("lock", () => importMbox(list, input));
+    const count = await list.withLock("lock", () => importMbox(host, list, input));
     host.stderr.write(`ezmlm-import: info: ${count} messages\n`);
     return SUCCESS;
   },
   { operands: 1 },
 );
 
-async function importMbox(list: List, input: MessageInput): Promise<number> {
-  const before = readNumber(list);
+async function importMbox(host: Host, list: List, input: MessageInput): Promise<number> {
+  const before = lastNumber(host, list, "ezmlm-import");
   const mbox = new Mbox(list, before.number);
   const lines = new LineCutter();
   try {
@@ -58,13 +60,15 @@ async function importMbox(list: List, input: MessageInput): Promise<number> {
   if (mbox.number > before.number) {
     writeNumber(list, { number: mbox.number, cumulative: before.cumulative + mbox.units });
   }
-  return mbox.number - before.number;
+  return mbox.count;
 }
 
 /** One message after the other into its file. */
 class Mbox {
   /** Of the last message begun. */
   number: number;
+  /** Messages begun. */
+  count = 0;
   /** Sizes of the bodies so far, as `num` counts them. */
   units = 0;
   private readonly list: List;
@@ -103,7 +107,10 @@ class Mbox {
   private begin(separator: Buffer): void {
     this.heldEmpty = undefined;
     this.finish();
+    // The number of a message that somebody took out of the archive is free, the next one may not be.
+    if (isTaken(this.list, this.number + 1)) this.number = lastArchived(this.list);
     this.number++;
+    this.count++;
     this.file = new ArchiveFile(archivePath(this.list, this.number));
     const sender = /^From (\S*)/.exec(separator.toString("latin1", 0, 1000))?.[1] ?? "";
     const address = sender.includes("@") ? sender : "";

@@ -1,7 +1,8 @@
 /**
  * The counters of a list: last message number and size, digest state, thread index state. One small
  * file each, old or new after a crash; who reads to write holds the list's `lock`. Sizes count body bytes in
- * units of 256, each message rounded to nearest. Reference ezmlm-files.md 1.4.
+ * units of 256, each message rounded to nearest. Anything but numbers in such a file is trouble for a
+ * human: TemporaryError with its name. Reference ezmlm-files.md 1.4.
  */
 import { overwriteFile, readOverwritten, writeFileAtomic } from "../../lib/atomic-file.ts";
 import { errorText, isErrno, TemporaryError } from "../../lib/errors.ts";
@@ -27,16 +28,42 @@ export function sizeUnits(bodyBytes: number): number {
   return Math.floor((bodyBytes + 128) / 256);
 }
 
-function readNumbers(list: HasPath, name: string): number[] | undefined {
+/** A line of counters as their owner wrote it, and whether it ends in the line feed each writer puts there. */
+interface CounterLine {
+  readonly numbers: readonly number[];
+  readonly isWhole: boolean;
+}
+
+/** Undefined: no such file, or nothing in it, as trouble of a disk leaves it. */
+function readCounters(list: HasPath, name: string): CounterLine | undefined {
+  const path = list.path(name);
   try {
-    const line = readOverwritten(list.path(name)).split("\n", 1)[0] ?? "";
-    return line.split(":").map((field) => Number.parseInt(field, 10) || 0);
+    const text = readOverwritten(path);
+    const line = text.split("\n", 1)[0] ?? "";
+    if (/^[\0\s]*$/.test(text)) return undefined;
+    if (!/^\d{1,15}(?::\d{0,15})*[ \t\r]*$/.test(line)) throw damaged(path, line);
+    const numbers = line.split(":").map(Number);
+    if (name === "num" && numbers.length > 2) throw damaged(path, line);
+    return { numbers, isWhole: text.length > line.length };
   } catch (error) {
     if (isErrno(error, "ENOENT")) return undefined;
-    throw new TemporaryError(`Unable to read ${list.path(name)}: ${errorText(error)}. (#4.3.0)`, {
+    if (error instanceof TemporaryError) throw error;
+    throw new TemporaryError(`Unable to read ${path}: ${errorText(error)}. (#4.3.0)`, {
       cause: error,
     });
   }
+}
+
+/** Whoever guessed here would give a number twice, or one that nobody can count on from. */
+function damaged(path: string, line: string): TemporaryError {
+  const what = path.endsWith("/num") ? "the number of the last message and a size" : "numbers";
+  return new TemporaryError(
+    `${path} is damaged: it says ${JSON.stringify(line.slice(0, 60))} where ${what} should stand, as 12:345. (#4.3.5)`,
+  );
+}
+
+function readNumbers(list: HasPath, name: string): readonly number[] | undefined {
+  return readCounters(list, name)?.numbers;
 }
 
 function writeNumbers(list: HasPath, name: string, numbers: readonly number[], temp: string): void {
@@ -60,6 +87,12 @@ export function findNumber(list: HasPath): ListNumber | undefined {
 /** `num`; zeros before the first message. */
 export function readNumber(list: HasPath): ListNumber {
   return findNumber(list) ?? { number: 0, cumulative: 0 };
+}
+
+/** `num`, and whether it is there up to its line feed: if not, its number may be too small. */
+export function readLastNumber(list: HasPath): { value: ListNumber; isWhole: boolean } {
+  const { numbers = [], isWhole = false } = readCounters(list, "num") ?? {};
+  return { value: { number: numbers[0] ?? 0, cumulative: numbers[1] ?? 0 }, isWhole };
 }
 
 /** Under the list's `lock`. */

@@ -3,7 +3,9 @@
  * SYNOPSIS     ezmlm-send [-rRvV] [-H header] [-s lo_hi] DIR
  * DESCRIPTION  Reads a message and sends it to every subscriber of the list in DIR, with envelope
  *              sender LIST-return-N-@HOST-@[], so that a bounce tells message and subscriber. N is one
- *              more than the last; it stands in DIR/num.
+ *              more than the last; it stands in DIR/num. Where that was lost or set back, the list goes on
+ *              behind the last message known to list.db and the archive; a message there is never written
+ *              over. To begin again with 1, empty the archive and write 0:0 into num.
  *              The header gets Mailing-List, List-ID (DIR/listid), the lines of DIR/headeradd and our
  *              own Delivered-To; fields named in DIR/headerremove, or not named in DIR/headerkeep, go;
  *              of the Received fields the first stays. With DIR/prefix the Subject is marked, with
@@ -33,6 +35,9 @@
  *              unsubscribelink mimeremove mimekeep addtrailer text/trailer archived indexed lock list.db archive/
  * EXIT CODES   0 sent, `info: qp ID ...` on stderr. 100 refused: a bounce, a loop, mail of another list,
  *              not from the parent, no part left. 111 temporary.
+ * DIAGNOSTICS  warning: DIR/num did not count message N, and does now  it was lost, set back, or a crash
+ *              came between. fatal: DIR/num is damaged  posts wait until somebody writes the number of
+ *              the last message into it.
  * STANDARDS    RFC 2045, RFC 2046 (parts), RFC 2047 (encoded words), RFC 2369 and RFC 8058
  *              (List-Unsubscribe), RFC 9989 (DMARC)
  * BUGS         The button of mail programs needs a DKIM signature that covers both fields; nothing here

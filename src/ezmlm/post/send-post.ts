@@ -4,13 +4,14 @@
  *  - a number belongs to one post for ever. Inside a delivery it is reserved in list.db under the
  *    delivery key before it shows anywhere, so that a re-run after a crash or a full queue takes the
  *    same number, the same archive file, makes the same parts and (by the queue's own keys) is queued once;
- *  - a reservation whose `num` was never written is carried out by the next post that comes (redo);
+ *  - a reservation whose `num` was never written is carried out by the next post that comes, and a `num`
+ *    that was lost or set back does not bring a number back (last-number.ts);
  *  - a post the queue refuses for good gives its number back; so does one outside of a delivery,
  *    which nobody repeats.
  *
  * Everything from number to commit happens under the list's `lock`.
  */
-import { rmSync, statSync } from "node:fs";
+import { rmSync } from "node:fs";
 import { quoteAddress } from "../../lib/address.ts";
 import { unixSeconds } from "../../lib/date822.ts";
 import { PermanentError } from "../../lib/errors.ts";
@@ -20,12 +21,13 @@ import { dropIndexEntry, syncIndex, writeIndexEntry } from "../archive/index-cha
 import { type IndexEntry, indexEntry } from "../archive/index-line.ts";
 import type { PostReservation } from "../list/database.ts";
 import type { List } from "../list/list.ts";
-import { type ListNumber, readNumber, sizeUnits, writeNumber } from "../list/number.ts";
+import { type ListNumber, sizeUnits, writeNumber } from "../list/number.ts";
 import { catalogue } from "../reply/texts.ts";
 import type { HashRange } from "../subscribers/subdb.ts";
 import { ArchiveFile, archivePath, isArchived } from "./archive-file.ts";
 import { Distribution } from "./distribution.ts";
 import type { IncomingMessage } from "./incoming.ts";
+import { lastNumber } from "./last-number.ts";
 import { postHeaders } from "./outgoing-header.ts";
 import { postBody } from "./post-body.ts";
 import type { PostRules } from "./post-rules.ts";
@@ -34,11 +36,6 @@ import type { PostRules } from "./post-rules.ts";
 const RESERVATION_SECONDS = 60 * 86_400;
 /** Every so many posts they are looked for: a transaction of its own. */
 const FORGET_EVERY = 100;
-/**
- * Seconds after a reservation from which on another content of `num` is somebody's doing, not a crash: the
- * time of the file may be on disk without the bytes, and stems from a moment later.
- */
-const BY_HAND_SECONDS = 60;
 
 export interface Post {
   readonly message: IncomingMessage;
@@ -82,7 +79,7 @@ class Sending {
     this.host = host;
     this.list = list;
     this.post = post;
-    this.before = redoNumber(host, list);
+    this.before = lastNumber(host, list, "ezmlm-send");
     const prior =
       host.deliveryKey === undefined ? undefined : list.store.reservedPost(host.deliveryKey);
     this.reserved = prior && prior.number > 0 ? prior : undefined;
@@ -192,20 +189,4 @@ class Sending {
       list.store.reservePost(host.deliveryKey, { number: 0, cumulative: 0 }, 0);
     }
   }
-}
-
-/**
- * `num`, after carrying out what a crash left between a reservation and `num`: then the last
- * reserved number is the next one and nobody wrote `num` since.
- */
-function redoNumber(host: Host, list: List): ListNumber {
-  const value = readNumber(list);
-  if (host.deliveryKey === undefined) return value;
-  const last = list.store.lastReservedPost();
-  if (!last || last.number !== value.number + 1) return value;
-  const written = statSync(list.path("num"), { throwIfNoEntry: false })?.mtimeMs ?? 0;
-  if (written / 1000 > last.seconds + BY_HAND_SECONDS) return value;
-  const redone = { number: last.number, cumulative: last.cumulative };
-  writeNumber(list, redone);
-  return redone;
 }

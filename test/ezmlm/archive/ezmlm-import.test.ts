@@ -1,3 +1,5 @@
+import { rmSync } from "node:fs";
+import { join } from "node:path";
 import { expect, test } from "vitest";
 import { bareList } from "../../support/bare-list.ts";
 
@@ -35,4 +37,25 @@ test("ezmlm-import reads a file in DIR, and leaves num alone when it is not ther
   expect(list.read("num")).toBe("2:2\n");
   expect((await list.run("ezmlm-import", { args: ["{DIR}", "no"] })).code).toBe(111);
   expect(list.read("num")).toBe("2:2\n");
+});
+
+test("ezmlm-import writes over no message of the archive when num was lost or set back", async () => {
+  const list = await bareList();
+  await list.run("ezmlm-import", { stdin: mbox });
+  const second = list.read("archive/0/02");
+  for (const [num, expected] of [
+    ["", "4:2\n"],
+    ["0:0\n", "6:2\n"],
+  ] as const) {
+    list.write("num", num);
+    const ran = await list.run("ezmlm-import", { stdin: mbox });
+    expect(ran.stderr).toContain(`ezmlm-import: warning: ${list.dir}/num did not count message`);
+    expect(ran.stderr).toContain("ezmlm-import: info: 2 messages\n");
+    expect([list.read("archive/0/02"), list.read("num")]).toEqual([second, expected]);
+  }
+  rmSync(join(list.dir, "archive/0/05"));
+  list.write("num", "4:0\n");
+  expect((await list.run("ezmlm-import", { stdin: mbox })).code).toBe(0);
+  expect(list.read("archive/0/06")).toBe(second);
+  expect(list.has("archive/0/07")).toBe(true);
 });

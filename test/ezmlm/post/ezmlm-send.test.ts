@@ -1,6 +1,8 @@
+import { chmodSync, rmSync, utimesSync } from "node:fs";
+import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { PermanentError, TemporaryError } from "../../../src/lib/errors.ts";
-import { bareList } from "../../support/bare-list.ts";
+import { type BareList, bareList } from "../../support/bare-list.ts";
 import { RecorderQueue } from "../../support/ezmlm.ts";
 
 const G1 = `Return-Path: <joe@example.com>
@@ -131,14 +133,112 @@ describe("ezmlm-send in a delivery that is repeated", () => {
     expect(list.read("num")).toBe("3:0\n");
   });
 
-  test("an owner who sets `num` back is obeyed", async () => {
+  test("an owner who takes a message out of the archive and sets `num` back is obeyed", async () => {
     const list = await bareList();
     const now = new Date(Date.now() - 3600_000);
     await list.run("ezmlm-send", { env, stdin: G1, deliveryKey: "7.1", now });
     await list.run("ezmlm-send", { env, stdin: G1, deliveryKey: "8.1", now });
     list.write("num", "1:0\n");
+    rmSync(join(list.dir, "archive/0/02"));
     const next = await list.run("ezmlm-send", { env, stdin: G1, deliveryKey: "9.1" });
     expect(next.mails[0]?.sender).toContain("-return-2-");
+  });
+});
+
+describe("ezmlm-send and a `num` that is damaged", () => {
+  const yesterday = new Date(Date.now() - 86_400_000);
+  const post = (list: BareList, subject: string, deliveryKey?: string) =>
+    list.run("ezmlm-send", {
+      env,
+      stdin: G1.replace("Re: Hello World", subject),
+      ...(deliveryKey === undefined ? {} : { deliveryKey }),
+      now: yesterday,
+    });
+  const archived = (list: BareList): (string | undefined)[] =>
+    ["01", "02", "03", "04"].map((name) =>
+      list.has(`archive/0/${name}`)
+        ? /^Subject: (.*)$/m.exec(list.read(`archive/0/${name}`))?.[1]
+        : undefined,
+    );
+  const keys = {
+    "in deliveries": (at: number) => `${at}.1`,
+    "from a shell": () => undefined,
+  };
+
+  async function threePosts(key: (at: number) => string | undefined): Promise<BareList> {
+    const list = await bareList();
+    for (const at of [1, 2, 3]) await post(list, `p${at}`, key(at));
+    expect([list.read("num"), archived(list)]).toEqual(["3:0\n", ["p1", "p2", "p3", undefined]]);
+    return list;
+  }
+
+  describe.each(Object.entries(keys))("posts came %s", (_how, key) => {
+    test.each([
+      ["lost", undefined],
+      ["empty", ""],
+      ["zeros", "\0\0\0\0"],
+      ["cut off", "1"],
+      ["set back to the beginning", "0:0\n"],
+      ["set back by two", "1:0\n"],
+      ["set back by one", "2:0\n"],
+    ])("%s: the list goes on behind its last message, and says so", async (_what, num) => {
+      const list = await threePosts(key);
+      if (num === undefined) rmSync(join(list.dir, "num"));
+      else {
+        list.write("num", num);
+        // Later than the archive also by a clock of coarse ticks.
+        const later = Date.now() / 1000 + 1;
+        utimesSync(join(list.dir, "num"), later, later);
+      }
+      const ran = await post(list, "p4", key(4));
+      expect([ran.code, ran.mails[0]?.sender]).toEqual([
+        0,
+        "joe-list-return-4-@lists.example.org-@[]",
+      ]);
+      expect(ran.stderr).toContain(
+        `ezmlm-send: warning: ${list.dir}/num did not count message 3, and does now\n`,
+      );
+      expect([list.read("num"), archived(list)]).toEqual(["4:0\n", ["p1", "p2", "p3", "p4"]]);
+      expect(list.read("archive/0/index").match(/^\d+:/gm)).toEqual(["1:", "2:", "3:", "4:"]);
+    });
+
+    test.each(["garbage\n", "-5:3\n", "3:-1\n", "99999999999999999999:1\n", "3 4\n", "1:2:3\n"])(
+      "%j: the post waits, and the file is named",
+      async (num) => {
+        const list = await threePosts(key);
+        list.write("num", num);
+        const ran = await post(list, "p4", key(4));
+        expect([ran.code, ran.mails.length]).toEqual([111, 0]);
+        expect(ran.stderr).toContain(`${list.dir}/num is damaged: it says "${num.trimEnd()}"`);
+        expect([list.read("num"), archived(list)]).toEqual([num, ["p1", "p2", "p3", undefined]]);
+        list.write("num", "3:0\n");
+        expect((await post(list, "p4", key(4))).mails[0]?.sender).toContain("-return-4-");
+      },
+    );
+  });
+
+  test("the reservations in list.db are enough where there is no archive", async () => {
+    const list = await bareList();
+    for (const name of ["archived", "indexed"]) rmSync(join(list.dir, name));
+    await post(list, "p1", "1.1");
+    await post(list, "p2", "2.1");
+    list.write("num", "");
+    expect((await post(list, "p3", "3.1")).mails[0]?.sender).toContain("-return-3-");
+  });
+
+  test("a whole file of a number that was never counted goes, as a crash leaves one", async () => {
+    const list = await threePosts(keys["in deliveries"]);
+    list.write("archive/0/04", "Subject: of a crash\n\n");
+    chmodSync(join(list.dir, "archive/0/04"), 0o744);
+    const ran = await post(list, "p4", "4.1");
+    expect([ran.stderr, list.read("num")]).toEqual(["ezmlm-send: info: qp 1\n", "4:0\n"]);
+    expect(archived(list)).toEqual(["p1", "p2", "p3", "p4"]);
+  });
+
+  test("a new list has none, and begins with 1 in silence", async () => {
+    const list = await bareList();
+    const ran = await post(list, "p1", "1.1");
+    expect([ran.stderr, list.read("num")]).toEqual(["ezmlm-send: info: qp 1\n", "1:0\n"]);
   });
 });
 
