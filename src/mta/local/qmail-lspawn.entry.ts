@@ -107,12 +107,13 @@ function stop(): void {
   const deadline = performance.now() + STOP_MS;
   pool?.stop();
   const timer = setInterval(() => {
-    if ((lspawn?.pending ?? 0) > 0 && performance.now() < deadline) return;
+    const isDone = (lspawn?.pending ?? 0) === 0;
+    if (!isDone && performance.now() < deadline) return;
     clearInterval(timer);
     lspawn?.sendReports();
     queue?.flush();
-    pool?.dismiss();
-    setTimeout(() => leave(0), DISMISS_MS);
+    if (!isDone) pool?.dismiss();
+    setTimeout(() => leave(0), isDone ? 20 : DISMISS_MS);
   }, 20);
 }
 
