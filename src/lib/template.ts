@@ -27,14 +27,32 @@ function loadEngine(): typeof Handlebars {
 const keep = 200;
 const compiled = new Map<string, Handlebars.TemplateDelegate<TemplateContext>>();
 
-/** Fill a template. Throws TemporaryError when it does not compile or uses a name that is not there. */
-export function renderTemplate(source: string, context: TemplateContext): string {
+/**
+ * Fill a template. Throws TemporaryError when it does not compile or uses a name that is not there; `what`
+ * says there which template it is, as its path.
+ */
+export function renderTemplate(
+  source: string,
+  context: TemplateContext,
+  what = "a template",
+): string {
   try {
     return compile(source)(context);
   } catch (error) {
-    const why = error instanceof Error ? error.message.split("\n", 1)[0] : String(error);
-    throw new TemporaryError(`Unable to use a template: ${why}. (#4.3.5)`, { cause: error });
+    throw new TemporaryError(`Unable to use ${what}: ${reason(error)}. (#4.3.5)`, { cause: error });
   }
+}
+
+/** The library's words as the rest of a sentence, with the line where it knows one. */
+function reason(error: unknown): string {
+  const said = (error instanceof Error ? error.message : String(error)).split("\n", 1)[0] ?? "";
+  const unreadable = /^Parse error on line (\d+)/.exec(said)?.[1];
+  if (unreadable !== undefined) return `line ${unreadable} does not make sense`;
+  const [, words = said, line] = /^(.*) - (\d+):\d+$/.exec(said) ?? [];
+  const name =
+    /^"(.*)" not defined in /.exec(words)?.[1] ?? /unknown helper (\S+)$/.exec(words)?.[1];
+  const why = name === undefined ? words.replace(/[\s.:]+$/, "") : `there is no name "${name}"`;
+  return line === undefined ? why : `${why} (line ${line})`;
 }
 
 function compile(source: string): Handlebars.TemplateDelegate<TemplateContext> {

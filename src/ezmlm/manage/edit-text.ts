@@ -105,7 +105,8 @@ export async function takeText(
 function requireUsable(context: ManageContext, name: string, text: string): void {
   if (name === "messages") return;
   try {
-    fillText(context.list, text, { number: 1, A: "a@b.example", R: context.sender, X: "" });
+    const tags = { number: 1, A: "a@b.example", R: context.sender, X: "" };
+    fillText(context.list, text, tags, `the text "${name}"`);
   } catch (error) {
     if (!(error instanceof TemporaryError)) throw error;
     throw new PermanentError(error.message.replace(/\(#4\.3\.5\)$/, "(#5.6.0)"), { cause: error });

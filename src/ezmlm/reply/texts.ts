@@ -20,18 +20,23 @@ type Site = Pick<Host, "env" | "root">;
 export function renderText(site: Site, list: ReplyList, name: string, tags: TextTags): string {
   const found = findText(site, list, name);
   if (!found) throw new PermanentError(`Unable to find the text "${name}". (#5.3.5)`);
-  return fillText(list, found.text, tags, found.path.endsWith(".hbs") || undefined);
+  const { path, text } = found;
+  return fillText(list, text, tags, path, path.endsWith(".hbs") || undefined);
 }
 
-/** Fill the source of a text. A file without `.hbs` is a Handlebars one when it has `{{` and no old tag. */
+/**
+ * Fill the source of a text; an error calls it `what`. A file without `.hbs` is a Handlebars one when it
+ * has `{{` and no old tag.
+ */
 export function fillText(
   list: ReplyList,
   source: string,
   tags: TextTags,
+  what: string,
   isHandlebars = source.includes("{{") && !/<#.#>|^<=.*=>$/m.test(source),
 ): string {
   const filled = isHandlebars
-    ? renderTemplate(source, templateContext(list, tags, source))
+    ? renderTemplate(source, templateContext(list, tags, source), what)
     : fillOldText(list, source, tags);
   return filled === "" || filled.endsWith("\n") ? filled : `${filled}\n`;
 }

@@ -311,6 +311,15 @@ describe("editing texts by mail", () => {
     expect((await ask(list, command, mod, { stdin: quoted(text) })).code).toBe(100);
   });
 
+  test("tells the moderator which text would not render, and where", async () => {
+    const list = await moderated();
+    const { command, text } = await fetched(list);
+    const stdin = quoted(text).replace("{{address}}", "{{#if address}");
+    expect((await ask(list, command, mod, { stdin })).stderr).toBe(
+      'ezmlm-manage: fatal: Unable to use the text "sub-ok": line 3 does not make sense. (#5.6.0)\n',
+    );
+  });
+
   test("refuses a text that would not render, one without marks, one too long, an old cookie", async () => {
     const list = await moderated();
     const { command, text } = await fetched(list);

@@ -74,9 +74,13 @@ test("renderText() takes a list's own Handlebars text before the site's", () => 
   );
 });
 
-test("renderText() is temporary when a template is broken, permanent when a text is missing", () => {
+test("renderText() is temporary and names the file when a template is broken, permanent when a text is missing", () => {
   own("sub-ok", "{{adress}}");
-  expect(() => renderText(site, list, "sub-ok", tags)).toThrow(TemporaryError);
+  expect(() => renderText(site, list, "sub-ok", tags)).toThrow(
+    new TemporaryError(
+      `Unable to use ${dir}/text/sub-ok: there is no name "adress" (line 1). (#4.3.5)`,
+    ),
+  );
   expect(() => renderText(site, list, "no-such-text", tags)).toThrow(PermanentError);
 });
 
