@@ -4,7 +4,8 @@
  *              [DIGESTCODE]]
  * DESCRIPTION  Makes the list LOCAL@HOST in the new directory DIR and the links DOT, DOT-owner,
  *              DOT-default … that bring its mail there; DOT is for example ~/.qmail-mylist. DIR and DOT
- *              may be relative. With -+ or -e changes an existing list: -+ keeps what is not named, -e
+ *              may be relative. Mail is delivered by names in lower case with : for a dot, so DOT for
+ *              My.List is .qmail-my:list; LOCAL may stay My.List. With -+ or -e changes an existing list: -+ keeps what is not named, -e
  *              puts switches that are not named back to their defaults. Lists work at once, also while
  *              the mail server runs. Which files come to be is said by a template, see ezmlmrc.
  *              A new list keeps its subscribers in DIR/list.db. `-6 std` keeps them in hashed files as
@@ -24,13 +25,15 @@
  * FILES        DIR, DOT, templates/ezmlmrc.
  * EXIT CODES   0 made or changed. 100 wrong use, the list exists, or there is none to change. 111 trouble
  *              with a file.
+ * DIAGNOSTICS  warning: no mail comes to DOT  it has capital letters or dots; see above. The list is made.
  * SECURITY     When root runs it, files belong to the owner of the directory that holds DOT; where that is
  *              root, to the account that list mail is delivered as.
  * SEE ALSO     ezmlm-sub, ezmlm-list
  */
 
 import { readFileSync, statSync, writeFileSync } from "node:fs";
-import { dirname, join, resolve } from "node:path";
+import { basename, dirname, join, resolve } from "node:path";
+import { asciiLower } from "../../lib/address.ts";
 import { unixSeconds } from "../../lib/date822.ts";
 import { errorText, isErrno, PermanentError, TemporaryError } from "../../lib/errors.ts";
 import { SUCCESS } from "../../lib/exit-code.ts";
@@ -128,6 +131,7 @@ async function make(
   const text = readTemplate(template.path);
   const warning = versionWarning(text);
   if (warning) host.stderr.write(`ezmlm-make: warning: ${template.path}: ${warning}\n`);
+  warnOfName(host, dot);
   const steps = readRecipe(text, settings);
   const place: BuildPlace = { dir, dot, steps, owner: edit ? undefined : ownerOf(host, dot) };
   if (edit) changeList(place);
@@ -164,6 +168,16 @@ function checkParts(
       throw new PermanentError(`The argument of -${letter} must not contain a line feed. (#5.3.5)`);
     }
   }
+}
+
+/** qmail-local looks for extensions in lower case and with `:` for `.`. qmail reference 4.2. */
+function warnOfName(host: Host, dot: string): void {
+  const [, extension = ""] = /^\.qmail(.*)$/s.exec(basename(dot)) ?? [];
+  const safe = asciiLower(extension).replaceAll(".", ":");
+  if (safe === extension) return;
+  host.stderr.write(
+    `ezmlm-make: warning: no mail comes to ${dot}, as names are looked up in lower case and with : for a dot; make DOT .qmail${safe}, LOCAL may stay as it is\n`,
+  );
 }
 
 /** Files made by root go to the owner of the directory that holds DOT. */

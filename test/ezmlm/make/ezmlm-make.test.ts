@@ -7,6 +7,7 @@ import {
   readdirSync,
   readFileSync,
   readlinkSync,
+  rmSync,
   statSync,
   symlinkSync,
   writeFileSync,
@@ -402,6 +403,26 @@ describe("the recipe language", () => {
     expect(stderr).toMatch(/^ezmlm-make: warning: .*another version\n$/);
     expect(existsSync(join(dir, "key"))).toBe(true);
   });
+
+  it.each([
+    ["capital letters", "UpCase", "upcase"],
+    ["a dot", "up.case", "up:case"],
+  ])(
+    "warns that no mail comes to a DOT with %s, and names one it comes to",
+    async (_what, local, name) => {
+      const home = temporaryDirectory();
+      const dot = join(home, `.qmail-${local}`);
+      const run = (address: string) =>
+        runInProcess("ezmlm-make", { args: [join(home, name), address, local, "list.test"] });
+      const ran = await run(dot);
+      expect(ran.code).toBe(0);
+      expect(ran.stderr).toContain(`ezmlm-make: warning: no mail comes to ${dot}, `);
+      expect(ran.stderr).toContain(`make DOT .qmail-${name}, LOCAL may stay as it is\n`);
+      rmSync(home, { recursive: true });
+      mkdirSync(home);
+      expect(await run(join(home, `.qmail-${name}`))).toMatchObject({ code: 0, stderr: "" });
+    },
+  );
 
   it("undoes everything when a link cannot be made", async () => {
     const home = temporaryDirectory();
