@@ -269,6 +269,28 @@ test("a digest reaches its subscribers when enough posts have come", async () =>
   expect(digest.source).toContain("More to read.");
 });
 
+test("a reader with a space in the address joins, gets a post and leaves", async () => {
+  expect(
+    site.run("ezmlm-make", "lists/space", "lists/.qmail-space", "space", "list.test").code,
+  ).toBe(0);
+  const reader = "quoted local@remote.test";
+  const quoted = '"quoted local"@remote.test';
+  const from = (to: string, subject = ""): Promise<void> =>
+    mail("reader@remote.test", to, subject, "Text.\n", quoted);
+  await from("space-subscribe@list.test");
+  const request = await read(reader);
+  await from(replyTo(request), "Re: yes");
+  expect((await read(reader)).mail.subject).toBe("WELCOME to space@list.test");
+  expect(members("lists/space")).toContain(reader);
+  await from("space@list.test", "A post");
+  const post = await read(reader);
+  expect(post.sender).toBe('"space-return-1-quoted local=remote.test"@list.test');
+  await from("space-unsubscribe@list.test");
+  await from(replyTo(await read(reader)), "Re: yes");
+  expect((await read(reader)).mail.subject).toBe("GOODBYE from space@list.test");
+  expect(members("lists/space")).not.toContain(reader);
+});
+
 test("with unsubscribelink each copy has a link of its own, and any mail to it unsubscribes", async () => {
   const names = ["lists/links", "lists/.qmail-links", "links", "list.test"];
   expect(site.run("ezmlm-make", ...names).code).toBe(0);

@@ -24,6 +24,7 @@ import {
   utimesSync,
 } from "node:fs";
 import { join } from "node:path";
+import { quoteAddress } from "../../lib/address.ts";
 import { fsyncDirectory, writeFileAtomic } from "../../lib/atomic-file.ts";
 import { unixSeconds } from "../../lib/date822.ts";
 import { errorText, isErrno, TemporaryError } from "../../lib/errors.ts";
@@ -122,7 +123,10 @@ export class BounceStore {
       const fd = openSync(temp, "w", 0o644);
       try {
         writeAllSync(fd, `${bounce.address.replace(/[\0\n]/g, "_")}\0`);
-        writeAllSync(fd, `Return-Path: <${bounce.sender.replace(/[\0\r\n]/g, "_")}>\n`);
+        writeAllSync(
+          fd,
+          `Return-Path: <${quoteAddress(bounce.sender.replace(/[\0\r\n]/g, "_"))}>\n`,
+        );
         let left = BOUNCE_LIMIT;
         for await (const chunk of bounce.input.chunks()) {
           writeAllSync(fd, chunk.subarray(0, left));

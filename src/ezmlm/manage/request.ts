@@ -1,7 +1,6 @@
 /**
  * A command address taken apart: `LOCAL[-DB]-ACTION[-TLOCAL=TDOMAIN]`. Only grammar here, no rights. The
- * target ends up in envelopes and header fields, so an address that could be anything but one plain
- * address is refused. Reference ezmlm.md 4.5.
+ * target ends up in envelopes and header fields, so what could be anything but one address is refused. Reference ezmlm.md 4.5.
  */
 import { asciiLower, splitAddress } from "../../lib/address.ts";
 
@@ -106,14 +105,16 @@ function parsePrefixed(action: string, lower: string): Command {
 }
 
 /**
- * Whether mail may go to this address because a stranger named it: one `@` with a plausible host, no
- * control characters, no blanks or brackets that would make it more than one address in a field.
+ * Whether mail may go to this address because a stranger named it: a plausible host, no control
+ * characters, nothing that programs which mistake quotes could take for more than one address. A space
+ * or `@` may stand inside the local part, which is quoted wherever it is written; an `@` in front means a
+ * whole domain in our databases, and a space at an end gets lost in lists of lines.
  */
 export function isPlainAddress(address: string): boolean {
   const { local, domain } = splitAddress(address);
   return (
     local !== "" &&
-    !/[\p{Cc}\p{Zl}\p{Zp}\s<>()[\]\\",;:@]/u.test(local) &&
+    !/^[ @]| $|[\p{Cc}\p{Zl}\p{Zp}<>()[\]\\",;:]|(?! )\s/u.test(local) &&
     /^(?:[\p{L}\p{N}\p{M}_](?:[\p{L}\p{N}\p{M}_.-]*[\p{L}\p{N}\p{M}_])?|\[[\d.]+\]|\[ipv6:[\da-f:.]+\])\.?$/iu.test(
       domain,
     ) &&

@@ -61,8 +61,7 @@ export async function storeWaiting(
     mkdirSync(directory, { recursive: true, mode: 0o700 });
     const fd = openSync(path, "w", 0o644);
     try {
-      const sender = post.sender.replace(/[\0\r\n]/g, "_");
-      writeAllSync(fd, `Return-Path: <${sender}>\n`);
+      writeAllSync(fd, `Return-Path: <${headerAddress(post.sender)}>\n`);
       writeAllSync(fd, headerBytes([post.mark, ...post.message.fields]));
       writeAllSync(fd, "\n");
       for await (const chunk of post.message.body()) {
@@ -90,7 +89,10 @@ export async function storedSender(path: string): Promise<string> {
   const field = findField(message.fields, "Return-Path");
   if (!field) return "";
   const value = Buffer.from(fieldBytes(field), "latin1").toString("utf8");
-  return /^<(.*)>$/s.exec(value)?.[1] ?? value;
+  const address = /^<(.*)>$/s.exec(value)?.[1] ?? value;
+  // The originals write it without quotes.
+  const [, local, rest = ""] = /^"(.*)"(@[^"]*)?$/s.exec(address) ?? [];
+  return local === undefined ? address : `${local.replace(/\\(.)/gs, "$1")}${rest}`;
 }
 
 /** The address as it stands in a header. */

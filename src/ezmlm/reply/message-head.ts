@@ -2,6 +2,7 @@
  * The beginning of a message: its header and as much body as is wanted, never more than the limits,
  * read once. Strangers write these; the rest of an endless one stays unread.
  */
+import { quoteAddress } from "../../lib/address.ts";
 import { type HeaderField, parseHeader } from "../../lib/header.ts";
 import type { MessageInput } from "../../lib/message-input.ts";
 
@@ -63,7 +64,7 @@ export async function copyHead(copy: {
   const path =
     copy.returnPath === undefined
       ? ""
-      : `Return-Path: <${copy.returnPath.replace(/[\r\n\0]/g, "_")}>\n`;
+      : `Return-Path: <${quoteAddress(copy.returnPath.replace(/[\r\n\0]/g, "_"))}>\n`;
   return Buffer.concat([
     Buffer.from(path),
     head.headerBytes,

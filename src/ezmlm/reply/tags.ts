@@ -38,7 +38,7 @@ export function tagValue(list: ReplyList, tags: TextTags, letter: string): strin
     case "n":
       return tags.number === undefined ? unset : String(tags.number);
     case "A":
-      return A ?? unset;
+      return A === undefined ? unset : written(A);
     case "a":
       return A === undefined
         ? unset
@@ -46,7 +46,7 @@ export function tagValue(list: ReplyList, tags: TextTags, letter: string): strin
     case "t":
       return A === undefined ? unset : targetPart(A);
     case "R":
-      return R ?? unset;
+      return R === undefined ? unset : written(R);
     case "r":
       return R === undefined ? unset : reply;
     case "c":
@@ -60,6 +60,11 @@ export function tagValue(list: ReplyList, tags: TextTags, letter: string): strin
     default:
       return undefined;
   }
+}
+
+/** An address as the reader can copy it: in quotes where a space or `@` in it asks for them. */
+function written(address: string): string {
+  return /[\s@].*@/s.test(address) ? quoteAddress(address) : address;
 }
 
 const flags = (
@@ -92,9 +97,9 @@ export function templateContext(
     owner: quoteAddress(commandAddress(list, "owner")),
     subscribe: quoteAddress(commandAddress(list, "subscribe", db)),
     unsubscribe: quoteAddress(commandAddress(list, "unsubscribe", db)),
-    address: tags.A ?? unset,
+    address: tags.A === undefined ? unset : written(tags.A),
     target: tags.A === undefined ? unset : targetPart(tags.A),
-    reply: tags.R ?? unset,
+    reply: tags.R === undefined ? unset : written(tags.R),
     replyLink: tags.R === undefined ? unset : mailto(tags.R),
     number: tags.number === undefined ? unset : String(tags.number),
     digest: db === "digest",

@@ -93,6 +93,50 @@ describe("subscribing and leaving (golden G4)", () => {
     expect(list.read("Log")).toMatch(/\n\d+ - ann@other\.example/);
   });
 
+  test.each(["quoted local@r.test", "who@home@r.test", "a @b=c d@r.test"])(
+    "%s joins, gets the posts, posts and leaves; it is quoted wherever it is written",
+    async (address) => {
+      const list = await bareList({ subpostonly: "" }, []);
+      const part = address.slice(0, address.lastIndexOf("@"));
+      const request = only(await ask(list, "subscribe", address));
+      expect(request.recipients).toEqual([address]);
+      expect(headerOf(request).take("To")).toBe(`"${part}"@r.test`);
+      expect(headerOf(request).take("Reply-To")).toMatch(
+        /^"joe-list-sc\.\d+\.[a-p]{20}-.*=r\.test"@lists\.example\.org$/,
+      );
+      expect(request.body).toContain(`\n   "${part}"@r.test\n`);
+      expect(request.body).toContain(`\nReturn-Path: <"${part}"@r.test>\n`);
+      const confirm = async (mail: RecordedMail): Promise<RecordedMail> => {
+        const [, command = ""] = /^"joe-list-(.*)"@/.exec(headerOf(mail).take("Reply-To")) ?? [];
+        return only(await ask(list, command, address));
+      };
+      const welcome = await confirm(request);
+      expect(headerOf(welcome).take("Subject")).toBe("WELCOME to joe-list@lists.example.org");
+
+      const stdin = REQUEST.replace("-subscribe", "");
+      const post = only(await list.run("ezmlm-send", { stdin, env: { SENDER: address } }));
+      expect(post.recipients).toEqual([address]);
+      expect(list.read("archive/0/01")).toContain(`Return-Path: <"${part}"@r.test>\n`);
+
+      const leave = only(await ask(list, `unsubscribe-${part}=r.test`, address));
+      const goodbye = await confirm(leave);
+      expect(headerOf(goodbye).take("Subject")).toBe("GOODBYE from joe-list@lists.example.org");
+      expect((await list.run("ezmlm-list")).stdout).toBe("");
+    },
+  );
+
+  test.each([
+    "@home@r.test",
+    " a@r.test",
+    "a @r.test",
+    "a\tb@r.test",
+    "a\u2028b@r.test",
+    "a,b@r.test",
+  ])("%j is refused", async (address) => {
+    const ran = await ask(await bareList({}, []), "subscribe", address);
+    expect([ran.code, ran.mails.length]).toEqual([100, 0]);
+  });
+
   test("a request for somebody else is confirmed by that address, not by the sender", async () => {
     const list = await bareList({}, []);
     const mail = only(await ask(list, "subscribe-Bob=Example.NET", "evil@example.com"));

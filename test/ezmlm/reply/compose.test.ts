@@ -43,7 +43,7 @@ test("sendReply() copies header and so many body lines of a request, and no line
   expect(sent).toBe(
     "Message-ID: <1@x>\nAuto-Submitted: auto-replied\nMIME-Version: 1.0\n" +
       "Content-Type: text/plain; charset=us-ascii\nSubject: s\n\ntext\n" +
-      "Return-Path: <e_Bcc: v@i.c>\nFrom: x\nSubject: a\n b\n\n1\n2\n",
+      'Return-Path: <"e_Bcc: v"@i.c>\nFrom: x\nSubject: a\n b\n\n1\n2\n',
   );
 });
 
