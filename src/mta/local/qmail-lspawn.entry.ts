@@ -31,9 +31,9 @@ import { workerEnvironment } from "./worker-env.ts";
 import { WorkerPool } from "./worker-pool.ts";
 
 /** How long running deliveries get once we are told to stop. */
-const STOP_MS = 6000;
-/** How long workers get to end the programs that still run. */
-const DISMISS_MS = 300;
+const STOP_MS = 5000;
+/** How long workers get then to end the programs that still run. */
+const DISMISS_MS = 2000;
 const TICK_MS = 5000;
 
 for (const signal of ["SIGTERM", "SIGINT", "SIGHUP", "SIGALRM", "SIGQUIT"] as const) {
@@ -112,8 +112,17 @@ function stop(): void {
     clearInterval(timer);
     lspawn?.sendReports();
     queue?.flush();
-    if (!isDone) pool?.dismiss();
-    setTimeout(() => leave(0), isDone ? 20 : DISMISS_MS);
+    if (isDone) setTimeout(() => leave(0), 20);
+    else dismiss();
+  }, 20);
+}
+
+/** Killed too early a worker would leave its programs behind. */
+function dismiss(): void {
+  const deadline = performance.now() + DISMISS_MS;
+  pool?.dismiss();
+  setInterval(() => {
+    if (pool?.workerPids.length === 0 || performance.now() > deadline) leave(0);
   }, 20);
 }
 
