@@ -23,7 +23,9 @@ export class Clients {
   /** Whose mail comes from other hosts. */
   private readonly networkUids = new Set<number>();
   private readonly sessions = new Set<Session>();
-  private readonly servers: Server[] = [];
+  private intake: Server | undefined;
+  /** Of those who are needed as long as a delivery runs, and of administrators. */
+  private others: Server[] = [];
   private alias: number | undefined;
   private ending = false;
 
@@ -65,9 +67,11 @@ export class Clients {
       this.sessions.add(session);
     };
     const at = (name: string): string => join(this.home, "queue", name);
-    this.servers.push(await listenAt(at("intake"), 0o660, serve));
-    this.servers.push(await listenAt(at("deliver"), 0o666, serve));
-    this.servers.push(await listenAt(at("admin"), 0o600, (socket) => serveAdmin(socket, admin)));
+    this.intake = await listenAt(at("intake"), 0o660, serve);
+    this.others = [
+      await listenAt(at("deliver"), 0o666, serve),
+      await listenAt(at("admin"), 0o600, (socket) => serveAdmin(socket, admin)),
+    ];
   }
 
   private lost({ role }: Standing): void {
@@ -76,14 +80,15 @@ export class Clients {
     this.events.alert(`lost ${name} connection, its deliveries are put back`);
   }
 
-  /** Nobody new; whoever leaves is no loss any more. */
-  close(): void {
+  /** No new servers; whoever leaves is no loss any more. */
+  closeIntake(): void {
     this.ending = true;
-    for (const server of this.servers) server.close();
+    this.intake?.close();
   }
 
-  /** Clients whose commit is under way get their answer, unless that takes long; then all are let go. */
+  /** Nobody new. Clients whose commit is under way get their answer, unless that takes long; then all are let go. */
   async end(): Promise<void> {
+    for (const server of this.others) server.close();
     const isBusy = (): boolean => [...this.sessions].some((session) => session.busy);
     for (let tries = 0; tries < ANSWER_TRIES && isBusy(); tries++) {
       await new Promise((resolve) => setTimeout(resolve, ANSWER_PAUSE_MS));

@@ -89,6 +89,8 @@ export class QmailSend {
   /** Asked of us before we served. */
   private readonly early = new Set<"reread" | "flush">();
   private stopping = false;
+  /** No delivery runs any more: mail is refused. */
+  private closing = false;
   private dying = false;
 
   constructor(options: SendOptions) {
@@ -173,7 +175,7 @@ export class QmailSend {
       accepted: (message, expansion) => this.accepted(message, expansion),
       router: () => (this.stopping || this.log.full ? undefined : this.router),
       trouble: (what, error) => events.trouble(what, error),
-      refusing: () => (this.log.full || this.stopping ? LOG_STALLED : undefined),
+      refusing: () => (this.log.full || this.closing ? LOG_STALLED : undefined),
     });
     this.upkeep = new Upkeep({
       home,
@@ -357,10 +359,12 @@ export class QmailSend {
       return;
     }
     for (const timer of this.timers) clearInterval(timer);
-    this.clients.close();
+    this.clients.closeIntake();
     this.todo.stop();
     this.bouncer.stop();
+    // Deliveries may hand in mail until they end; it stays in todo.
     await Promise.all([this.dispatch.stop(), this.dropped.stop()]);
+    this.closing = true;
     await this.clients.end();
     await this.queue.close();
     this.out.close();

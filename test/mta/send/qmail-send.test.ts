@@ -225,6 +225,9 @@ test("qmail-send waits after stop for what runs, puts back what others left, and
   for (const signal of ["SIGTERM", "SIGHUP", "SIGINT"] as const) send.child.kill(signal);
   const stopped = send.stop();
   await send.line(/status: local 0\/10 remote 1\/20 exitasap\n/);
+  expect((await send.ask("qstat")).text).toContain("messages in queue: 1\n");
+  const late = await smtpd.submit({ from: "", to: ["late@far.test"], body: "\nx\n" });
+  expect(late).toMatchObject({ type: "accepted" });
   expect(send.child.exitCode).toBe(null);
   remote.close();
   expect(await stopped).toBe(0);
@@ -233,7 +236,8 @@ test("qmail-send waits after stop for what runs, puts back what others left, and
   const next = await again.peer("remote");
   next.deliver = () => "K";
   await again.line(/end msg 1\n/);
-  expect(next.work.map((w) => w.original)).toEqual(["b@far.test"]);
+  await again.line(/end msg 2\n/);
+  expect(next.work.map((w) => w.original).sort()).toEqual(["b@far.test", "late@far.test"]);
 });
 
 test("qmail-send answers a repeated submission key until its delivery is settled", async () => {
