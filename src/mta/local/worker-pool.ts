@@ -7,12 +7,10 @@
 import type { Report } from "../channel/protocol.ts";
 import type { UserRecord } from "../channel/worker-messages.ts";
 import type { WorkerLimits } from "./limits.ts";
+import { ProgramMemory } from "./program-memory.ts";
 import { CANNOT_RUN, CRASHED, localReport } from "./report.ts";
-import { addressKey, type Need, WorkerGroup } from "./worker-group.ts";
+import { WorkerGroup } from "./worker-group.ts";
 import { type Run, WorkerProcess, type WorkerStart } from "./worker-process.ts";
-
-/** Addresses remembered as leading to program lines. */
-const MEMORY = 20_000;
 
 export interface PoolContext {
   readonly limits: WorkerLimits;
@@ -34,20 +32,20 @@ export class WorkerPool {
   private readonly without = new Set<WorkerGroup>();
   /** Groups that have workers and more deliveries than those can take. */
   private readonly beyond = new Set<WorkerGroup>();
-  /** Addresses with program lines; `alone`: they need a worker to themselves. How many each has killed. */
-  private readonly programs = new Map<string, { readonly alone: boolean; kills: number }>();
+  private readonly programs: ProgramMemory;
   /** Somebody could not have one more worker for a program line. */
   private heldUp = false;
   private stopping = false;
 
   constructor(context: PoolContext) {
     this.context = context;
+    this.programs = new ProgramMemory(context.limits.killsForgiven);
   }
 
   /** Take a delivery; its report comes through the context. */
   submit(run: Run): void {
     const group = this.group(run.user);
-    group.add(run, this.needOf(run));
+    group.add(run, this.programs.needOf(run));
     this.place(group);
   }
 
@@ -129,17 +127,8 @@ export class WorkerPool {
     this.line(group);
   }
 
-  /** What its address is known to need. */
-  private needOf(run: Run): Need {
-    const known = this.programs.size > 0 ? this.programs.get(addressKey(run)) : undefined;
-    if (!known) return "room";
-    return known.alone && known.kills < this.context.limits.killsForgiven ? "worker" : "program";
-  }
-
   private start(worker: WorkerProcess, run: Run): void {
-    const known = this.programs.size > 0 ? this.programs.get(addressKey(run)) : undefined;
-    const asCommand = known !== undefined && known.kills >= this.context.limits.killsForgiven;
-    const ready = asCommand ? { ...run, asCommand } : run;
+    const ready = this.programs.isCommand(run) ? { ...run, asCommand: true } : run;
     if (worker.occupant === run) worker.occupant = ready;
     worker.run(ready);
   }
@@ -233,22 +222,22 @@ export class WorkerPool {
         // Its place among those that start is free, whether anything is left for it or not.
         this.grow();
       },
-      results: (reports) => {
+      results: (reports, runs) => {
+        this.programs.acquit(runs);
         for (const report of reports) this.context.report(report);
         this.place(group);
         if (worker.runs.size === 0) this.thinOut();
       },
-      program: (run, alone) => this.remember(run, alone),
+      program: (run, alone) => this.programs.remember(run, alone),
       back: (run, alone) => {
-        if (alone) this.remember(run, alone);
-        group.putBack(run, this.needOf(run));
+        if (alone) this.programs.remember(run, alone);
+        group.putBack(run, this.programs.needOf(run));
         this.place(group);
       },
-      lost: (runs, occupant) => {
+      lost: (runs, suspects) => {
         group.workers.delete(worker);
         this.live.delete(worker);
-        const memory = occupant && this.programs.get(addressKey(occupant));
-        if (memory && runs.includes(occupant)) memory.kills++;
+        if (!worker.isDismissed) this.programs.accuse(suspects);
         // Once we stop qmail-send puts back what gets no report.
         if (!this.stopping)
           for (const run of runs) this.context.report(localReport(run.delivery, CRASHED));
@@ -271,16 +260,5 @@ export class WorkerPool {
 
   private failWaiting(group: WorkerGroup, code: number): void {
     for (const run of group.takeAll()) this.context.report(localReport(run.delivery, code));
-  }
-
-  private remember(run: Run, alone: boolean): void {
-    const key = addressKey(run);
-    const known = this.programs.get(key);
-    // As a command it says that it needs no worker, which it does only as a command.
-    if (run.asCommand || known?.alone === alone) return;
-    this.programs.set(key, { alone, kills: known?.kills ?? 0 });
-    if (this.programs.size <= MEMORY) return;
-    const [oldest] = this.programs.keys();
-    if (oldest !== undefined) this.programs.delete(oldest);
   }
 }

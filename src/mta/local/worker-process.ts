@@ -25,13 +25,14 @@ export interface WorkerStart {
 
 export interface WorkerEvents {
   ready(): void;
-  results(reports: Report[]): void;
+  /** `runs`: what they are of. */
+  results(reports: Report[], runs: Run[]): void;
   /** It has program lines; `alone`: the worker is its own. */
   program(run: Run, alone: boolean): void;
   /** Not begun; `alone`: it needs a worker of its own. */
   back(run: Run, alone: boolean): void;
-  /** Once, at the end; `runs` got no result. `occupant`: the one that had the worker to itself. */
-  lost(runs: Run[], occupant: Run | undefined): void;
+  /** Once, at the end; `runs` got no result. `suspects`: those of them that may have been the reason. */
+  lost(runs: Run[], suspects: Run[]): void;
 }
 
 export class WorkerProcess {
@@ -51,7 +52,7 @@ export class WorkerProcess {
   private readonly events: WorkerEvents;
   private readonly now: () => number;
   private heardAt: number;
-  private dismissed = false;
+  isDismissed = false;
   private exited = false;
   private over = false;
 
@@ -89,7 +90,7 @@ export class WorkerProcess {
     this.channel = new Channel(stream, writeWorker, readWorker, {
       message: (message) => this.receive(message),
       closed: () => {
-        if (!this.dismissed) this.kill();
+        if (!this.isDismissed) this.kill();
       },
     });
     this.channel.send({ type: "welcome", capability, ...start.welcome, version: PROTOCOL_VERSION });
@@ -118,7 +119,7 @@ export class WorkerProcess {
   /** It ends its programs when nobody is there any more. */
   dismiss(): void {
     this.ending = true;
-    this.dismissed = true;
+    this.isDismissed = true;
     this.channel.destroy();
   }
 
@@ -147,8 +148,13 @@ export class WorkerProcess {
         this.events.ready();
         break;
       case "results": {
-        const known = message.reports.filter(({ delivery }) => this.take(delivery));
-        if (known.length > 0) this.events.results(known);
+        const runs: Run[] = [];
+        const known = message.reports.filter(({ delivery }) => {
+          const run = this.take(delivery);
+          if (run) runs.push(run);
+          return run;
+        });
+        if (known.length > 0) this.events.results(known, runs);
         break;
       }
       case "program": {
@@ -186,7 +192,8 @@ export class WorkerProcess {
     if (this.over || !this.exited || !this.channel.closed) return;
     this.over = true;
     const left = [...this.runs.values()].map(({ run }) => run);
+    const suspects = left.filter((run) => run === this.occupant || this.programs.has(run.delivery));
     this.runs.clear();
-    this.events.lost(left, this.occupant);
+    this.events.lost(left, suspects);
   }
 }

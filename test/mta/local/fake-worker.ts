@@ -21,11 +21,11 @@ const channel: Channel<WorkerMessage, WorkerMessage> = new Channel(
       if (message.type !== "run") return;
       const { delivery, local, asCommand } = message;
       const alone = ["hang", "crash", "quick-program"].includes(local) && !asCommand;
-      const program = alone || asCommand || /^(sleep|quick-line)/.test(local);
+      const program = alone || asCommand || /^(sleep|quick-line|kill)/.test(local);
       if (program) channel.send({ type: "program", delivery, alone });
       channel.flush();
       if (asCommand) report(delivery, "as command");
-      else if (local === "crash") process.exit(1);
+      else if (/^(crash|kill)/.test(local)) process.exit(1);
       else if (local === "exit-after-report") {
         report(delivery, "reported");
         channel.flush();

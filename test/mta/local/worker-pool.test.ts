@@ -111,6 +111,23 @@ test("a line that killed a worker twice runs as commands from then on", async ()
   expect(await outcome(submit("other"))).toMatch(/^Kby /);
 });
 
+test("a line that kills a worker it shares is found among the others, which then share one again", async () => {
+  const made = makePool();
+  // What each address is must be known before they run beside each other.
+  for (const name of ["sleep1", "sleep2"]) submit(name);
+  expect(await outcome(submit("file"))).toMatch(/^Kby /);
+  expect(await outcome(submit("quick-line1"))).toMatch(/^Kby /);
+  expect(await outcome(submit("kill"))).toBe(crashed);
+  await until(() => made.pending === 0);
+  // Alone it kills twice more, and from then on runs as commands.
+  expect(await outcome(submit("kill"))).toBe(crashed);
+  expect(await outcome(submit("kill"))).toBe(crashed);
+  expect(await outcome(submit("kill"))).toBe("Kas command");
+  submit("sleep1");
+  const beside = await outcome(submit("file"));
+  expect(await outcome(submit("quick-line1"))).toBe(beside);
+});
+
 test("a silent worker is killed and its delivery answered Z", async () => {
   const made = makePool({ silenceMs: 60_000 });
   const delivery = submit("hang");
