@@ -1,8 +1,9 @@
 /**
  * The counters of a list: last message number and size, digest state, thread index state. One small
  * file each, old or new after a crash; who reads to write holds the list's `lock`. Sizes count body bytes in
- * units of 256, each message rounded to nearest. Anything but numbers in such a file is trouble for a
- * human: TemporaryError with its name. Reference ezmlm-files.md 1.4.
+ * units of 256, each message rounded to nearest. People write these files, too, so what follows the numbers
+ * is left alone; a file that begins with no number is trouble for a human: TemporaryError with its name.
+ * Reference ezmlm-files.md 1.4.
  */
 import { overwriteFile, readOverwritten, writeFileAtomic } from "../../lib/atomic-file.ts";
 import { errorText, isErrno, TemporaryError } from "../../lib/errors.ts";
@@ -34,17 +35,24 @@ interface CounterLine {
   readonly isWhole: boolean;
 }
 
-/** Undefined: no such file, or nothing in it, as trouble of a disk leaves it. */
-function readCounters(list: HasPath, name: string): CounterLine | undefined {
+/** Of a counter; JavaScript counts exactly up to some number of 16. */
+const MOST_DIGITS = 15;
+
+/**
+ * The first `count` numbers of a file, fewer when it has fewer. Undefined: no such file, or nothing in it, as
+ * trouble of a disk leaves it.
+ */
+function readCounters(list: HasPath, name: string, count: number): CounterLine | undefined {
   const path = list.path(name);
   try {
     const text = readOverwritten(path);
     const line = text.split("\n", 1)[0] ?? "";
     if (/^[\0\s]*$/.test(text)) return undefined;
-    if (!/^\d{1,15}(?::\d{0,15})*[ \t\r]*$/.test(line)) throw damaged(path, line);
-    const numbers = line.split(":").map(Number);
-    if (name === "num" && numbers.length > 2) throw damaged(path, line);
-    return { numbers, isWhole: text.length > line.length };
+    const leading = /^[ \t]*(\d+(?:[ \t]*:[ \t]*\d*)*)/.exec(line)?.[1];
+    const fields = leading?.split(/[ \t]*:[ \t]*/, count) ?? [];
+    const isNumber = fields.length > 0 && fields.every((field) => field.length <= MOST_DIGITS);
+    if (!isNumber) throw damaged(path, line);
+    return { numbers: fields.map(Number), isWhole: text.length > line.length };
   } catch (error) {
     if (isErrno(error, "ENOENT")) return undefined;
     if (error instanceof TemporaryError) throw error;
@@ -62,8 +70,8 @@ function damaged(path: string, line: string): TemporaryError {
   );
 }
 
-function readNumbers(list: HasPath, name: string): readonly number[] | undefined {
-  return readCounters(list, name)?.numbers;
+function readNumbers(list: HasPath, name: string, count: number): readonly number[] | undefined {
+  return readCounters(list, name, count)?.numbers;
 }
 
 function writeNumbers(list: HasPath, name: string, numbers: readonly number[], temp: string): void {
@@ -80,7 +88,7 @@ function writeNumbers(list: HasPath, name: string, numbers: readonly number[], t
 
 /** `num`; undefined before the first message. */
 export function findNumber(list: HasPath): ListNumber | undefined {
-  const numbers = readNumbers(list, "num");
+  const numbers = readNumbers(list, "num", 2);
   return numbers && { number: numbers[0] ?? 0, cumulative: numbers[1] ?? 0 };
 }
 
@@ -91,7 +99,7 @@ export function readNumber(list: HasPath): ListNumber {
 
 /** `num`, and whether it is there up to its line feed: if not, its number may be too small. */
 export function readLastNumber(list: HasPath): { value: ListNumber; isWhole: boolean } {
-  const { numbers = [], isWhole = false } = readCounters(list, "num") ?? {};
+  const { numbers = [], isWhole = false } = readCounters(list, "num", 2) ?? {};
   return { value: { number: numbers[0] ?? 0, cumulative: numbers[1] ?? 0 }, isWhole };
 }
 
@@ -102,7 +110,7 @@ export function writeNumber(list: HasPath, value: ListNumber): void {
 
 /** `dignum`: where the last digest ended; zeros when there was none. */
 export function readDigestState(list: HasPath): DigestState {
-  const [number = 0, cumulative = 0, when = 0] = readNumbers(list, "dignum") ?? [];
+  const [number = 0, cumulative = 0, when = 0] = readNumbers(list, "dignum", 3) ?? [];
   return { number, cumulative, when };
 }
 
@@ -112,7 +120,7 @@ export function writeDigestState(list: HasPath, state: DigestState): void {
 
 /** Issue number of the last digest; 0 when there was none. */
 export function readDigestIssue(list: HasPath): number {
-  return readNumbers(list, "digissue")?.[0] ?? 0;
+  return readNumbers(list, "digissue", 1)?.[0] ?? 0;
 }
 
 export function writeDigestIssue(list: HasPath, issue: number): void {
@@ -121,7 +129,7 @@ export function writeDigestIssue(list: HasPath, issue: number): void {
 
 /** Unix seconds at which the last automatic digest was started; undefined: never. */
 export function readDigestTest(list: HasPath): number | undefined {
-  return readNumbers(list, "tstdig")?.[0];
+  return readNumbers(list, "tstdig", 1)?.[0];
 }
 
 export function writeDigestTest(list: HasPath, seconds: number): void {
@@ -130,7 +138,7 @@ export function writeDigestTest(list: HasPath, seconds: number): void {
 
 /** Last message in the thread index; 0 when there is none. */
 export function readArchiveNumber(list: HasPath): number {
-  return readNumbers(list, "archnum")?.[0] ?? 0;
+  return readNumbers(list, "archnum", 1)?.[0] ?? 0;
 }
 
 export function writeArchiveNumber(list: HasPath, number: number): void {

@@ -4,7 +4,10 @@ import { join } from "node:path";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { type List, openList } from "../../../src/ezmlm/list/list.ts";
 import {
+  readArchiveNumber,
+  readDigestIssue,
   readDigestState,
+  readDigestTest,
   readNumber,
   sizeUnits,
   writeNumber,
@@ -197,6 +200,17 @@ describe("counters", () => {
     expect(readDigestState(list)).toEqual({ number: 4, cumulative: 7, when: 1700000000 });
     writeFileSync(list.path("num"), "9\n");
     expect(readNumber(list)).toEqual({ number: 9, cumulative: 0 });
+    writeFileSync(list.path("num"), " 9 : 12:0 # reset\n");
+    expect(readNumber(list)).toEqual({ number: 9, cumulative: 12 });
+    for (const name of ["dignum", "digissue", "tstdig", "archnum"]) {
+      writeFileSync(list.path(name), " 4:7:1700000000:1 # by hand\n");
+    }
+    expect(readDigestState(list)).toEqual({ number: 4, cumulative: 7, when: 1700000000 });
+    expect([readDigestIssue(list), readDigestTest(list), readArchiveNumber(list)]).toEqual([
+      4, 4, 4,
+    ]);
+    writeFileSync(list.path("archnum"), "none\n");
+    expect(() => readArchiveNumber(list)).toThrow(/archnum is damaged: it says "none"/);
     expect([0, 24, 127, 128, 384].map(sizeUnits)).toEqual([0, 0, 0, 1, 2]);
   });
 });

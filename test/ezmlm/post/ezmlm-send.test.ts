@@ -202,7 +202,23 @@ describe("ezmlm-send and a `num` that is damaged", () => {
       expect(list.read("archive/0/index").match(/^\d+:/gm)).toEqual(["1:", "2:", "3:", "4:"]);
     });
 
-    test.each(["garbage\n", "-5:3\n", "3:-1\n", "99999999999999999999:1\n", "3 4\n", "1:2:3\n"])(
+    test.each([
+      "3:0:0\n",
+      " 3\n",
+      "3:0 # reset\n",
+      "\t3 :\r\n",
+      "3 4\n",
+      "3:-1\n",
+      "3. is the last\n",
+    ])("%j, as a hand may write it: the next post is 4", async (num) => {
+      const list = await threePosts(key);
+      list.write("num", num);
+      const ran = await post(list, "p4", key(4));
+      expect([ran.code, ran.stderr]).toEqual([0, "ezmlm-send: info: qp 1\n"]);
+      expect([list.read("num"), archived(list)]).toEqual(["4:0\n", ["p1", "p2", "p3", "p4"]]);
+    });
+
+    test.each(["garbage\n", "-5:3\n", "99999999999999999999:1\n", "3:9999999999999999\n", ":3\n"])(
       "%j: the post waits, and the file is named",
       async (num) => {
         const list = await threePosts(key);
