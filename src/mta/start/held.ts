@@ -113,9 +113,14 @@ export class Held {
     renameSync(unfinished, this.below(name));
   }
 
-  /** Owner before mode: chown clears the setgid bit. What has a second name may be somebody else's. */
+  /**
+   * Owner before mode: chown clears the setgid bit. What has a second name may be somebody else's, so
+   * it is not changed; nothing is wrong with one that is as it should be, as in a snapshot of hard links.
+   */
   set({ owner, mode }: Rights): void {
     const { status, path, self } = this;
+    const isHis = !owner || (owner.uid === status.uid && owner.gid === status.gid);
+    if (isHis && (mode === undefined || mode === (status.mode & 0o7777))) return;
     if (status.isSymbolicLink() || (!status.isDirectory() && status.nlink !== 1)) {
       throw new TemporaryError(`${path} is a link; remove it`);
     }

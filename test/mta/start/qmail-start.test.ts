@@ -193,6 +193,14 @@ describe("qmail-setup", () => {
     expect(existsSync(join(site.home, "queue", "drop"))).toBe(true);
   });
 
+  test("goes on in a home of which a snapshot of hard links was taken", async () => {
+    expect(await site.setup()).toBe(0);
+    const lock = join(site.home, "queue", "lock");
+    for (const name of ["trigger", "tcpto"]) linkSync(join(lock, name), join(site.root, name));
+    expect(await site.setup()).toBe(0);
+    expect(site.err).toBe("");
+  });
+
   test.runIf(root)(
     "gives root's files in lists/ to their owner, but not through links",
     async () => {
