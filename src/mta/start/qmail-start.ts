@@ -20,7 +20,7 @@
  *              or none, the directory of the one that runs us.
  * FILES        control/, users/, queue/
  * EXIT CODES   0 stopped by a signal. 100 wrong use. 111 cannot start, or
- *              qmail-send was lost.
+ *              qmail-send was lost, also while stopping.
  * DIAGNOSTICS  One line on standard error for each reason not to start, with
  *              the command that mends it where there is one.
  * SEE ALSO     qmail-setup, qmail-send, qmail-lspawn, qmail-rspawn, qmail-smtpd
@@ -88,7 +88,7 @@ export const qmailStart: Program = {
     };
     try {
       await Promise.race([running(), signalled]);
-      await here.stop();
+      await here.stopOrderly();
     } finally {
       await here.hurry();
       await logger.end();

@@ -19,6 +19,8 @@ const restartDelayMs = 1_000;
 /** How long the listener, and all others in a hurry, may take to stop. */
 const listenerMs = 1_500;
 const lastMs = 8_000;
+/** How qmail-send ends that was told to stop. */
+const ORDERLY = "exit 0";
 
 export class Supervisor {
   private readonly context: ChildContext;
@@ -33,6 +35,8 @@ export class Supervisor {
   /** Rejects when qmail-send is lost while nobody asked it to stop. */
   readonly lost: Promise<never>;
   private lose: (error: Error) => void = () => {};
+  /** qmail-send, once it serves. */
+  private serving: Child | undefined;
 
   constructor(
     context: ChildContext,
@@ -98,6 +102,7 @@ export class Supervisor {
       throw new TemporaryError(`cannot start ${row.name}: ${readiness.text}`);
     }
     if (row.name !== "qmail-send") return;
+    if (readiness.ready) this.serving = child;
     const { intake } = this.identities;
     // Mode 0660 lets the servers in by group; qmailq itself may not give a file to that group.
     if (intake) giveSocket(join(this.context.home, "queue"), "intake", intake);
@@ -158,6 +163,16 @@ export class Supervisor {
   stop(): Promise<void> {
     this.stopped ??= this.stopInOrder();
     return this.stopped;
+  }
+
+  /**
+   * As `stop`; throws when qmail-send served and then did not end by its own will, with all it had to
+   * write down. One that was stopped before it served had nothing.
+   */
+  async stopOrderly(): Promise<void> {
+    await this.stop();
+    const how = (await this.serving?.exit) ?? ORDERLY;
+    if (how !== ORDERLY) throw new TemporaryError(`lost qmail-send while stopping (${how})`);
   }
 
   /** Deliveries that run get a few seconds, then they are put back. Done within ten. */

@@ -39,10 +39,11 @@ control.on("data", (chunk) => {
       const status = readFileSync("/proc/self/status", "utf8");
       note({ event: "start", uid: /^Uid:\\t(.*)/m.exec(status)[1].split("\\t"), groups: /^Groups:\\t(.*)/m.exec(status)[1].trim(), env: Object.keys(process.env).sort() });
       if (name === "qmail-smtpd") createServer((s) => s.end("220 fake " + process.pid + "\\r\\n")).listen({ fd: 4 }, () => frame(3));
+      else if (name === process.env.EZQMAIL_SLOW) {}
       else if (name !== process.env.EZQMAIL_BROKEN) frame(3);
       else { const t = Buffer.from("queue is of a newer version"); const b = Buffer.alloc(9); b.writeUInt32LE(5 + t.length); b[4] = 4; b.writeUInt32LE(t.length, 5); control.write(Buffer.concat([b, t]), () => process.exit(111)); }
     } else if (f[0] === 2) note({ event: "announce", role: f[37] });
-    else if (f[0] === 5) { note({ event: "stop" }); if (name === "qmail-send") console.log("status: exiting"); process.exit(0); }
+    else if (f[0] === 5) { note({ event: "stop" }); if (name === process.env.EZQMAIL_DIES) process.kill(process.pid, "SIGKILL"); if (name === process.env.EZQMAIL_SLOW) process.exit(111); if (name === "qmail-send") console.log("status: exiting"); process.exit(0); }
     else note({ event: f[0] === 6 ? "reread" : "flush" });
   }
 });

@@ -95,6 +95,23 @@ describe("qmail-start", () => {
     for (const pid of pids) expect(() => process.kill(pid, 0)).toThrow();
   });
 
+  test("exit 111 and one line when qmail-send dies while it stops", async () => {
+    await site.start({ EZQMAIL_DIES: "qmail-send" });
+    expect(await site.end()).toBe(111);
+    expect(site.err).toBe(
+      "qmail-start: fatal: lost qmail-send while stopping (killed by SIGKILL)\n",
+    );
+    expect(site.notes("stop").length).toBe(4);
+  });
+
+  test("TERM before qmail-send serves is an orderly stop", async () => {
+    const started = site.start({ EZQMAIL_SLOW: "qmail-send" });
+    await site.until(() => site.notes("start").length === 1);
+    site.signal("SIGTERM");
+    expect(await started).toBe(0);
+    expect(site.err).toBe("");
+  });
+
   test("HUP and ALRM reach qmail-send", async () => {
     await site.start();
     site.signal("SIGHUP");
