@@ -93,8 +93,12 @@ export async function readAll(input: MessageInput, limitBytes = 1 << 30): Promis
   return Buffer.concat(parts);
 }
 
+/** Whether it can be read from the start more than once. */
+export function isRereadable(input: MessageInput): boolean {
+  return input.buffer !== undefined || input.path !== undefined || input.fd !== undefined;
+}
+
 /** The same message, readable more than once: what comes through a pipe is held in memory. */
 export async function rereadable(input: MessageInput): Promise<MessageInput> {
-  if (input.buffer || input.path !== undefined || input.fd !== undefined) return input;
-  return bufferInput(await readAll(input));
+  return isRereadable(input) ? input : bufferInput(await readAll(input));
 }

@@ -3,7 +3,8 @@
  * SYNOPSIS     forward addr...
  * DESCRIPTION  In a .qmail file: hands the message on, with a new Delivered-To line, to every addr,
  *              sent from NEWSENDER.
- * ENVIRONMENT  NEWSENDER and DTLINE, set by qmail-local.
+ * ENVIRONMENT  NEWSENDER and DTLINE, set by qmail-local. TMPDIR where a message over 64 KiB that comes
+ *              through a pipe is kept until it is queued (default /tmp).
  * EXIT CODES   0 queued. 100 permanent failure, or a variable is missing. 111 temporary failure.
  * DIAGNOSTICS  `forward: qp N` on standard error.
  * SEE ALSO     condredirect, qmail-local
@@ -23,7 +24,7 @@ export const forward: Program = {
     if (rest.length === 0) throw options.error();
     const sender = requireVariable(host, "NEWSENDER");
     const deliveredTo = requireVariable(host, "DTLINE");
-    const id = await requeue(host, host.stdin, deliveredTo, sender, rest);
+    const id = await requeue(host, host.stdin, { deliveredTo, sender, recipients: rest });
     host.stderr.write(`forward: qp ${id}\n`);
     return SUCCESS;
   },

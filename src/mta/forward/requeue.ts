@@ -1,31 +1,47 @@
 /** Hands the message on with a Delivered-To line: what forward and condredirect have in common. */
 import { createHash } from "node:crypto";
 import { errorText, PermanentError, TemporaryError } from "../../lib/errors.ts";
-import { type MessageInput, rereadable } from "../../lib/message-input.ts";
+import type { MessageInput } from "../../lib/message-input.ts";
 import type { Host } from "../../lib/program.ts";
-import { handIn } from "../../lib/queue-door.ts";
+import { handIn, type SubmissionOptions } from "../../lib/queue-door.ts";
+import { spooled } from "./spooled.ts";
 
-/** Queue DTLINE and the message. Resolves to the id; rejects with `Unable to …: <verdict>`. */
+export interface NewEnvelope {
+  /** The Delivered-To line that goes in front, with its line feed. */
+  readonly deliveredTo: string;
+  readonly sender: string;
+  readonly recipients: readonly string[];
+}
+
+/** Resolves to the id of what was queued; rejects with `Unable to …: <verdict>`. */
 export async function requeue(
   host: Host,
   input: MessageInput,
-  deliveredTo: string,
-  sender: string,
-  recipients: readonly string[],
+  envelope: NewEnvelope,
 ): Promise<string> {
-  // Without a key, as outside of a delivery, a pipe need not be held.
+  // Without a key, as outside of a delivery, a pipe is read just once.
   const isKeyed = host.deliveryKey !== undefined && host.queue.keepsKeys;
-  const message = isKeyed ? await rereadable(input) : input;
-  const key = isKeyed ? await contentKey(message, [deliveredTo, sender, ...recipients]) : undefined;
+  if (!isKeyed) return submit(host, input, envelope, {});
+  return spooled(host, input, async (message) =>
+    submit(host, message, envelope, { key: await contentKey(message, envelope) }),
+  );
+}
+
+async function submit(
+  host: Host,
+  message: MessageInput,
+  envelope: NewEnvelope,
+  options: SubmissionOptions,
+): Promise<string> {
   try {
-    const receipt = await handIn(host.queue, key === undefined ? {} : { key }, async (out) => {
-      out.put(deliveredTo);
+    const receipt = await handIn(host.queue, options, async (out) => {
+      out.put(envelope.deliveredTo);
       for await (const chunk of message.chunks()) {
         out.put(chunk);
         if (out.full) await out.drained();
       }
-      out.from(sender);
-      for (const recipient of recipients) out.to(recipient);
+      out.from(envelope.sender);
+      for (const recipient of envelope.recipients) out.to(recipient);
     });
     return receipt.id;
   } catch (error) {
@@ -36,8 +52,9 @@ export async function requeue(
 }
 
 /** Two mails of one program line have two keys, the same mail of a second run has the one it had. */
-async function contentKey(message: MessageInput, envelope: readonly string[]): Promise<string> {
-  const hash = createHash("sha256").update(JSON.stringify(envelope));
+async function contentKey(message: MessageInput, envelope: NewEnvelope): Promise<string> {
+  const { deliveredTo, sender, recipients } = envelope;
+  const hash = createHash("sha256").update(JSON.stringify([deliveredTo, sender, ...recipients]));
   for await (const chunk of message.chunks()) hash.update(chunk);
   return `forward:${hash.digest("hex").slice(0, 32)}`;
 }

@@ -4,6 +4,8 @@ import { chmodSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Readable } from "node:stream";
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { bufferInput, streamInput } from "../../../src/lib/message-input.ts";
 import { runProgram } from "../../../src/lib/program.ts";
@@ -180,4 +182,58 @@ test("in one program line the same mail is queued once, two mails to one address
     `${env.DTLINE}Subject: one\n\n`,
     `${env.DTLINE}Subject: two\n\n`,
   ]);
+});
+
+describe("a large mail through a pipe", () => {
+  setFlagsFromString("--expose-gc");
+  const collectGarbage = runInNewContext("gc") as () => void;
+  const heldBytes = (): number => {
+    collectGarbage();
+    return process.memoryUsage().arrayBuffers;
+  };
+  const block = Buffer.alloc(1 << 16, "text of a large mail\n");
+  const blocks = 3072;
+  const large = () =>
+    streamInput(
+      (async function* () {
+        yield Buffer.from("Subject: large\n\n");
+        for (let count = 0; count < blocks; count++) yield block;
+      })(),
+    );
+
+  test.each([
+    ["forward", ["a@x.example"], 0],
+    ["condredirect", ["a@x.example", "true"], 99],
+  ])("%s keeps it out of memory until it is queued", async (name, args, code) => {
+    const program = await findProgram(name);
+    const before = heldBytes();
+    let held = Infinity;
+    let size = 0;
+    const queue = new RecorderQueue();
+    const open = queue.open.bind(queue);
+    queue.open = (options) => {
+      held = heldBytes() - before;
+      const put = (bytes: Uint8Array | string): void => {
+        size += bytes.length;
+      };
+      return { ...open(options), put };
+    };
+    const given = { args, cwd: dir, env, queue, stdin: large(), deliveryKey: "12.1" };
+    expect(program && (await runProgram(program, makeHost(given).host))).toBe(code);
+    expect(size).toBe(env.DTLINE.length + "Subject: large\n\n".length + blocks * block.length);
+    expect(held).toBeLessThan((blocks * block.length) / 4);
+  });
+
+  test("is tried again later when it can be kept nowhere", async () => {
+    const forward = await findProgram("forward");
+    const queue = new RecorderQueue();
+    const vars = { ...env, TMPDIR: join(dir, "none") };
+    const given = { args: ["a@x.example"], cwd: dir, queue, stdin: large(), deliveryKey: "12.1" };
+    const { host, said } = makeHost({ ...given, env: vars });
+    expect(forward && (await runProgram(forward, host))).toBe(111);
+    expect([said(), queue.mails]).toEqual([
+      expect.stringContaining(`forward: fatal: Unable to keep message in ${dir}/none: `),
+      [],
+    ]);
+  });
 });
