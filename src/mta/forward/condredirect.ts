@@ -2,7 +2,8 @@
  * NAME         condredirect - redirect mail to another address
  * SYNOPSIS     condredirect addr program [arg...]
  * DESCRIPTION  In a .qmail file: feeds the message to program. If that exits 0, the message goes to
- *              addr, sent from SENDER, and the rest of the .qmail file is skipped.
+ *              addr, sent from SENDER, and the rest of the .qmail file is skipped. When the delivery
+ *              is tried again, mail queued already is not queued again; forward says which mail that is.
  * ENVIRONMENT  SENDER and DTLINE, set by qmail-local. TMPDIR where a message over 64 KiB that comes
  *              through a pipe is kept meanwhile (default /tmp).
  * EXIT CODES   99 redirected. 0 program said no, or cannot be found. 100 wrong usage, or a variable

@@ -1,9 +1,9 @@
 /** Hands the message on with a Delivered-To line: what forward and condredirect have in common. */
-import { createHash } from "node:crypto";
 import { errorText, PermanentError, TemporaryError } from "../../lib/errors.ts";
 import type { MessageInput } from "../../lib/message-input.ts";
 import type { Host } from "../../lib/program.ts";
 import { handIn, type SubmissionOptions } from "../../lib/queue-door.ts";
+import { MailKey } from "./mail-key.ts";
 import { spooled } from "./spooled.ts";
 
 export interface NewEnvelope {
@@ -22,9 +22,11 @@ export async function requeue(
   // Without a key, as outside of a delivery, a pipe is read just once.
   const isKeyed = host.deliveryKey !== undefined && host.queue.keepsKeys;
   if (!isKeyed) return submit(host, input, envelope, {});
-  return spooled(host, input, async (message) =>
-    submit(host, message, envelope, { key: await contentKey(message, envelope) }),
-  );
+  return spooled(host, input, async (message) => {
+    const key = new MailKey([envelope.deliveredTo, envelope.sender, ...envelope.recipients]);
+    for await (const chunk of message.chunks()) key.add(chunk);
+    return submit(host, message, envelope, { key: key.digest() });
+  });
 }
 
 async function submit(
@@ -49,14 +51,6 @@ async function submit(
     if (error instanceof PermanentError) throw new PermanentError(text, { cause: error });
     throw new TemporaryError(text, { cause: error });
   }
-}
-
-/** Two mails of one program line have two keys, the same mail of a second run has the one it had. */
-async function contentKey(message: MessageInput, envelope: NewEnvelope): Promise<string> {
-  const { deliveredTo, sender, recipients } = envelope;
-  const hash = createHash("sha256").update(JSON.stringify([deliveredTo, sender, ...recipients]));
-  for await (const chunk of message.chunks()) hash.update(chunk);
-  return `forward:${hash.digest("hex").slice(0, 32)}`;
 }
 
 /** A variable of qmail-command that must be there; without it this is no .qmail line. */

@@ -168,20 +168,59 @@ describe.each([
   });
 });
 
-test("in one program line the same mail is queued once, two mails to one address twice", async () => {
-  const queue = new RecorderQueue();
-  const forward = await findProgram("forward");
-  if (!forward) throw new Error("no forward");
-  const run = async (text: string) => {
-    const pipe = streamInput(Readable.from([Buffer.from(text)]));
-    const given = { args: ["a@x.example"], cwd: dir, env, queue, stdin: pipe, deliveryKey: "12.1" };
-    expect(await runProgram(forward, makeHost(given).host)).toBe(0);
-  };
-  for (const text of ["Subject: one\n\n", "Subject: two\n\n", "Subject: one\n\n"]) await run(text);
-  expect(queue.mails.map((mail) => mail.bytes.toString())).toEqual([
-    `${env.DTLINE}Subject: one\n\n`,
-    `${env.DTLINE}Subject: two\n\n`,
-  ]);
+describe("in one program line", () => {
+  /** What is queued when these come through pipes, one after the other. */
+  async function queued(mails: readonly string[], chunkBytes = 1 << 16): Promise<string[]> {
+    const queue = new RecorderQueue();
+    const forward = await findProgram("forward");
+    for (const mail of mails) {
+      const chunks: Buffer[] = [];
+      for (let at = 0; at < mail.length; at += chunkBytes) {
+        chunks.push(Buffer.from(mail.slice(at, at + chunkBytes)));
+      }
+      const stdin = streamInput(Readable.from(chunks));
+      const given = { args: ["a@x.example"], cwd: dir, env, queue, stdin, deliveryKey: "12.1" };
+      expect(forward && (await runProgram(forward, makeHost(given).host))).toBe(0);
+    }
+    return queue.mails.map((mail) => mail.bytes.toString().slice(env.DTLINE.length));
+  }
+
+  const original =
+    "Received: by x\nFrom: s@x.example\nMessage-ID: <1@x.example>\nSubject: one\n\nFirst\n\nX: y\n";
+
+  test.each([
+    ["a line in front", `X-Filter-Time: 1\n${original}`, `X-Filter-Time: 2\n${original}`],
+    ["a folded one", `X-Filter-Id: a\n b\n${original}`, `X-Filter-Id: c\n\td\n${original}`],
+    ["an mbox line", `From s@x.example Sat\n${original}`, `From s@x.example Sun\n${original}`],
+    [
+      "one at the end of the header",
+      original.replace("\n\n", "\nX-Scanned: 1\n\n"),
+      original.replace("\n\n", "\nX-Scanned: 2\n\n"),
+    ],
+    ["no body", "Subject: x\nX-Time: 1\n", "Subject: x\nX-Time: 2\n"],
+  ])("a mail is queued once however its filter marks each run: %s", async (_, first, second) => {
+    expect(await queued([first, second])).toEqual([first]);
+    expect(await queued([first, second], 3)).toEqual([first]);
+  });
+
+  test.each([
+    ["subject", original.replace("one", "two")],
+    ["message id", original.replace("<1@", "<2@")],
+    ["author", original.replace("From: s@", "From: t@")],
+    ["body", original.replace("First", "Second")],
+    ["what looks like a header in the body", original.replace("X: y", "X: z")],
+    ["what stands behind a line that is no field", original.replace("\n\n", "\nno field\n\n")],
+    ["header and body by an empty line", original.replace("Subject", "\nSubject")],
+  ])("two mails to one address are two: another %s", async (_, other) => {
+    expect(await queued([original, other, original, other])).toEqual([original, other]);
+  });
+
+  test("a large mail is known again, too, however it comes through the pipe", async () => {
+    const large = `${original}${"text\n".repeat(200_000)}`;
+    const again = `X-Filter-Time: 2\n${large}`;
+    expect((await queued([large, again])).length).toBe(1);
+    expect((await queued([large, again, `${large}more\n`], 5000)).length).toBe(2);
+  });
 });
 
 describe("a large mail through a pipe", () => {
