@@ -3,7 +3,7 @@
  * mode bits would know nothing of ACLs, read-only mounts or a node below somebody's 0700 home.
  */
 import { spawnSync } from "node:child_process";
-import { existsSync } from "node:fs";
+import { existsSync, lstatSync, realpathSync } from "node:fs";
 import { dirname } from "node:path";
 import { TemporaryError } from "../../lib/errors.ts";
 import { type Owner, ownerOf } from "../../lib/one-uid.ts";
@@ -55,12 +55,23 @@ function missingHint(path: string): string {
 }
 
 function accessText(test: Need[0], path: string, owner: Owner): string {
-  const quoted = /^[\w./@+-]+$/.test(path) ? path : `'${path.replaceAll("'", "'\\''")}'`;
+  const quoted = shellWord(path);
   if (test === "w") {
     const isHis = ownerOf(path)?.uid === owner.uid;
-    const mend = isHis ? `chmod u+w ${quoted}` : `chown -R ${owner.uid}:${owner.gid} ${quoted}`;
+    const mend = isHis
+      ? `chmod u+w ${quoted}`
+      : `chown -R ${owner.uid}:${owner.gid} ${shellWord(chownTarget(path))}`;
     return `write into ${path}; mend it with: ${mend}`;
   }
   if (test === "r") return `read ${path}; mend it with: chmod a+r ${quoted}`;
   return `get to ${path}; mend it with: chmod a+x ${quoted}`;
+}
+
+/** chown -R changes a link and not where it leads. One that is not root's may lead anywhere. */
+function chownTarget(path: string): string {
+  return lstatSync(path).uid === 0 ? realpathSync(path) : path;
+}
+
+function shellWord(path: string): string {
+  return /^[\w./@+-]+$/.test(path) ? path : `'${path.replaceAll("'", "'\\''")}'`;
 }

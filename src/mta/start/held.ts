@@ -14,12 +14,13 @@ import {
   lstatSync,
   mkdirSync,
   openSync,
+  readlinkSync,
   renameSync,
   type Stats,
   unlinkSync,
   writeFileSync,
 } from "node:fs";
-import { join } from "node:path";
+import { join, normalize } from "node:path";
 import { TemporaryError } from "../../lib/errors.ts";
 import type { Owner } from "../../lib/one-uid.ts";
 
@@ -77,18 +78,43 @@ export class Held {
   }
 
   /**
-   * A directory below. Root follows a link that root made, and one that leads to what belongs to the
-   * owner of the directory it lies in; any other could send it anywhere.
+   * A directory below. Root follows a link in his own directory, one that he made (`madeByRoot`), and
+   * one that leads to what belongs to the owner of the directory it lies in; any other could send him
+   * anywhere.
    */
   enter(name: string, asRoot: boolean): Held {
-    const { uid } = this.status;
-    const isLink = this.hold(name).during(({ status }) => status.isSymbolicLink());
-    const follow = isLink ? 0 : constants.O_NOFOLLOW;
-    const found = new Held(join(this.path, name), this.below(name), constants.O_DIRECTORY | follow);
-    if (!isLink || !asRoot || uid === 0 || found.status.uid === uid) return found;
-    return found.during(({ path }) => {
-      throw new TemporaryError(`${path} is a link of uid ${uid} to what is not his; remove it`);
+    return this.hold(name).during((entry) => {
+      const isLink = entry.status.isSymbolicLink();
+      const follow = isLink ? 0 : constants.O_NOFOLLOW;
+      const found = new Held(entry.path, this.below(name), constants.O_DIRECTORY | follow);
+      const { uid } = this.status;
+      if (!isLink || !asRoot || uid === 0 || found.status.uid === uid) return found;
+      if (this.madeByRoot(name, entry, found)) return found;
+      return found.during(() => {
+        throw new TemporaryError(refusal(entry, found, uid));
+      });
     });
+  }
+
+  /**
+   * Whether root himself made this link, here, to the very place where we came out. The owner of this
+   * directory cannot make one of uid 0, but may have moved it or given it a second name (which changes
+   * ctime, never mtime), may swap it while we look, and may own what a relative or an indirect one
+   * passes: its text must be the whole way.
+   */
+  private madeByRoot(name: string, link: Held, found: Held): boolean {
+    const { uid, nlink, ino, dev, mtimeMs, ctimeMs } = link.status;
+    if (uid !== 0 || nlink !== 1 || mtimeMs !== ctimeMs) return false;
+    const text = readlinkSync(this.below(name));
+    return this.hold(name).during(({ status }) => {
+      const stayed = status.ino === ino && status.dev === dev && status.ctimeMs === ctimeMs;
+      return stayed && normalize(`${text}/`) === `${found.place}/`;
+    });
+  }
+
+  /** Where it really is. */
+  get place(): string {
+    return readlinkSync(this.self);
   }
 
   makeDirectory(name: string, rights: Rights): void {
@@ -127,4 +153,14 @@ export class Held {
     if (owner) chownSync(self, owner.uid, owner.gid);
     if (mode !== undefined) chmodSync(self, mode);
   }
+}
+
+/** A directory of root's may be fresh and only lack its owner; one of somebody else never is. */
+function refusal({ path, status }: Held, found: Held, owner: number): string {
+  const { place } = found;
+  const line = `${path} is a link of uid ${status.uid}`;
+  if (found.status.uid !== 0 || !/^[\w./@+-]+$/.test(place)) {
+    return `${line} to what is not of uid ${owner}; remove it`;
+  }
+  return `${line} to ${place}, which is root's; if that is to be used: chown ${owner} ${place}, else remove the link`;
 }

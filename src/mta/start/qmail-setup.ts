@@ -11,7 +11,10 @@
  *              lands in alias/Maildir. A home without users/assign gets one
  *              where postmaster, mailer-daemon and root are read there and
  *              everybody else is looked up in lists/. What exists is never
- *              overwritten.
+ *              overwritten. control, alias and queue may be links: root
+ *              follows one in a home of somebody else when root made it and
+ *              it holds the full path of the place, or when the place
+ *              belongs to the owner of the home.
  * ENVIRONMENT  QMAILHOME the MTA home; var/ of the checkout when unset.
  * FILES        control/me control/locals control/rcpthosts
  *              control/virtualdomains control/runas users/assign alias/

@@ -9,12 +9,13 @@ import {
   mkdirSync,
   readdirSync,
   readFileSync,
+  renameSync,
   statSync,
   symlinkSync,
   writeFileSync,
 } from "node:fs";
 import { connect, createServer } from "node:net";
-import { join } from "node:path";
+import { dirname, join, relative } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { partition } from "../../../src/mta/start/partition.ts";
 import { FakeSite } from "./fake-site.ts";
@@ -264,7 +265,9 @@ describe("qmail-setup", () => {
       symlinkSync(target, lock);
       lchownSync(lock, uid, uid);
       expect(await site.setup()).toBe(111);
-      expect(site.err).toContain(`${lock} is a link of uid ${uid} to what is not his; remove it`);
+      expect(site.err).toContain(
+        `${lock} is a link of uid ${uid} to ${target}, which is root's; if that is to be used: chown ${uid} ${target}, else remove the link\n`,
+      );
       expect(statSync(target)).toMatchObject({ uid: 0, mode: 0o40700 });
       expect(readdirSync(target)).toEqual([]);
     });
@@ -279,6 +282,80 @@ describe("qmail-setup", () => {
       expect(await site.setup()).toBe(111);
       expect(site.err).toContain(`${lock}/sendmutex is a link; remove it`);
       expect(statSync(secret).uid).toBe(0);
+    });
+
+    test("follows what root linked in a home that is not his, and says what the place lacks", async () => {
+      mkdirSync(site.home);
+      chownSync(site.home, uid, uid);
+      const disk = (name: string): string => join(site.root, `disk-${name}`);
+      for (const name of ["queue", "alias", "control"]) {
+        mkdirSync(disk(name), { mode: 0o700 });
+        symlinkSync(`${disk(name)}${name === "alias" ? "/" : ""}`, join(site.home, name));
+      }
+      chmodSync(disk("control"), 0o755);
+      expect(await site.setup()).toBe(0);
+      expect(statSync(join(disk("queue"), "drop")).uid).toBe(uid);
+      expect(statSync(join(disk("alias"), "Maildir")).uid).toBe(uid);
+      expect(readFileSync(join(disk("control"), "me"), "utf8")).toBe("list.test\n");
+      expect(await site.start()).toBe(111);
+      expect(site.err).toContain(
+        `cannot write into ${site.home}/queue; mend it with: chown -R ${uid}:${uid} ${disk("queue")}\n`,
+      );
+    });
+
+    describe("is not led by a link of root's", () => {
+      let target: string;
+      let lock: string;
+      let other: string;
+      beforeEach(() => {
+        lock = join(homeWithQueue(), "lock");
+        other = join(site.home, "other");
+        target = join(site.root, "private");
+        mkdirSync(target, { mode: 0o700 });
+      });
+
+      test.each<[string, () => void]>([
+        [
+          "that was moved to where it is",
+          () => {
+            symlinkSync(target, lock);
+            // Time of files goes in steps; within one of them a move leaves no trace.
+            do {
+              renameSync(lock, other);
+              renameSync(other, lock);
+            } while (lstatSync(lock).ctimeMs === lstatSync(lock).mtimeMs);
+          },
+        ],
+        [
+          "that has a second name",
+          () => {
+            symlinkSync(target, other);
+            linkSync(other, lock);
+          },
+        ],
+        [
+          "that counts from where it lies",
+          () => symlinkSync(relative(dirname(lock), target), lock),
+        ],
+        [
+          "that passes a link of the owner's",
+          () => {
+            symlinkSync(target, other);
+            lchownSync(other, uid, uid);
+            symlinkSync(other, lock);
+          },
+        ],
+      ])("%s", async (_, make) => {
+        make();
+        expect(await site.setup()).toBe(111);
+        expect(site.err).toContain(
+          `${lock} is a link of uid 0 to ${target}, which is root's; if that is to be used: chown ${uid} ${target}, else remove the link\n`,
+        );
+        expect(statSync(target)).toMatchObject({ uid: 0, mode: 0o40700 });
+        expect(readdirSync(target)).toEqual([]);
+        chownSync(target, uid, 0);
+        expect(await site.setup()).toBe(0);
+      });
     });
 
     test("goes where root's own links and those within one uid lead", async () => {
