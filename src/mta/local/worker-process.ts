@@ -148,12 +148,14 @@ export class WorkerProcess {
         this.events.ready();
         break;
       case "results": {
+        const known: Report[] = [];
         const runs: Run[] = [];
-        const known = message.reports.filter(({ delivery }) => {
-          const run = this.take(delivery);
-          if (run) runs.push(run);
-          return run;
-        });
+        for (const report of message.reports) {
+          const run = this.take(report.delivery);
+          if (!run) continue;
+          known.push(report);
+          runs.push(run);
+        }
         if (known.length > 0) this.events.results(known, runs);
         break;
       }

@@ -28,9 +28,14 @@ export class Backlog {
     this.o = options;
   }
 
-  /** What the last run left. */
-  async load(): Promise<void> {
-    await this.eachLane((lane) => this.o.window.addLane(lane, lane.nextAt));
+  /** What the last run left; what is later than `latest` (seconds) becomes due after that. */
+  async load(latest: number): Promise<void> {
+    const late: LaneName[] = [];
+    await this.eachLane((lane) => {
+      this.o.window.addLane(lane, lane.nextAt);
+      if (lane.lastAt > latest) late.push(lane);
+    });
+    void this.makeAllDue(late, latest);
   }
 
   /** What is to be tried later than `latest` (seconds) is due now: only a wrong clock has put it there. Never rejects. */
@@ -43,7 +48,7 @@ export class Backlog {
     } catch (error) {
       this.o.events.trouble("trouble looking for deliveries put off too long", error);
     }
-    for (const lane of late) await this.makeDue(lane, latest);
+    await this.makeAllDue(late, latest);
   }
 
   private async eachLane(take: (lane: LaneTimes) => void): Promise<void> {
@@ -62,8 +67,12 @@ export class Backlog {
   /** Everything that waits is due now. */
   async flush(): Promise<void> {
     this.o.window.unblock();
-    for (const lane of [...this.o.window.laneNames()]) await this.makeDue(lane, this.o.now());
+    await this.makeAllDue([...this.o.window.laneNames()], this.o.now());
     this.o.wake();
+  }
+
+  private async makeAllDue(lanes: readonly LaneName[], after: number): Promise<void> {
+    for (const lane of lanes) await this.makeDue(lane, after);
   }
 
   /** Jobs of the lane later than `after`. */

@@ -134,8 +134,7 @@ export class QmailSend {
     await this.accuse();
     this.build(failpoint, lastMessage);
     await this.upkeep.begin();
-    await this.backlog.load();
-    void this.mend();
+    await this.backlog.load(this.latest());
     this.grace.begin();
     await this.bouncer.load();
     await this.todo.load();
@@ -269,8 +268,13 @@ export class QmailSend {
     void this.upkeep.checkpoint();
   }
 
+  /** Seconds. What is to be tried later was put there by a clock that was wrong. */
+  private latest(): number {
+    return latestTry(this.seconds(), this.controls.queuelifetime);
+  }
+
   private mend(): Promise<void> {
-    return this.backlog.mend(latestTry(this.seconds(), this.controls.queuelifetime));
+    return this.backlog.mend(this.latest());
   }
 
   /** Whatever was to happen at a time of the other clock may be years away. */

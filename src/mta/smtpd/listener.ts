@@ -12,6 +12,7 @@ import { type PeerSocket, StreamSocket } from "../../lib/peer-socket.ts";
 import type { Environment } from "../../lib/program.ts";
 import type { QueueDoor } from "../../lib/queue-door.ts";
 import type { TcpHandles } from "../../lib/tcp-handle.ts";
+import { Telltale } from "../../lib/telltale.ts";
 import { Connection, turnAway } from "./connection.ts";
 import { LocalAddresses } from "./policy.ts";
 import { reply } from "./reply.ts";
@@ -20,8 +21,6 @@ import { findTcpRule, type TcpRule } from "./tcp-rules.ts";
 
 /** How long a running message may take at shutdown. */
 const DRAIN_MS = 3000;
-/** The same trouble is reported once in this time. */
-const REPEAT_MS = 60_000;
 const BACKLOG = 511;
 
 export interface ListenerOptions {
@@ -47,7 +46,7 @@ export class SmtpListener {
   private readonly now: () => Date;
   private readonly date: ClockDate;
   private readonly perAddress = new Map<string, number>();
-  private readonly reported = new Map<string, number>();
+  private readonly telltale = new Telltale();
   private isStopping = false;
   private wake: (() => void) | undefined;
 
@@ -96,12 +95,7 @@ export class SmtpListener {
   }
 
   warn(text: string): void {
-    const nowMs = Date.now();
-    const last = this.reported.get(text);
-    if (last !== undefined && nowMs - last < REPEAT_MS) return;
-    if (this.reported.size > 100) this.reported.clear();
-    this.reported.set(text, nowMs);
-    this.options.log(`qmail-smtpd: warning: ${text}`);
+    if (this.telltale.isNew(text)) this.options.log(`qmail-smtpd: warning: ${text}`);
   }
 
   private accept(socket: PeerSocket): void {
